@@ -1,0 +1,93 @@
+"""``Model``: a loaded network with its manifest and tokenizer, and what a family must implement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..checkpoints import CheckpointFolder, KeyRules
+from ..manifest.model import ModelManifest
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+    from ..sequences.tokenizers import Tokenizer
+
+
+class Model:
+    """One family's implementation; an instance is one loaded checkpoint.
+
+    A family subclasses this together with the protocols that its networks keep, and implements the
+    class methods: they say how a checkpoint in its authors' layout becomes a network. The rest is
+    the core's.
+
+    ``module`` is the bare network in eval mode. It is called as ``module(input_ids=...,
+    attention_mask=None, output_hidden_states=False)`` and returns what ``transformers`` networks
+    return: ``last_hidden_state`` always, ``logits`` where there is a head, ``hidden_states`` on
+    request (``[0]`` the embedding, one a block, ``[-1]`` what the head reads, after any final norm),
+    ``pooler_output`` where the checkpoint stores a pooler. ``attention_mask`` is always accepted and
+    never derived from pad ids; all ones equal none; where it is 0, the real positions come out as in
+    the unpadded row, on whichever side the padding stands.
+    """
+
+    float32_keys: ClassVar[Sequence[str]] = ()
+    """Patterns of module keys that stay float32 whatever the dtype asked for (poles, residues)."""
+
+    def __init__(
+        self,
+        manifest: ModelManifest,
+        module: PreTrainedModel,
+        tokenizer: Tokenizer,
+        *,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.manifest = manifest
+        self.module = module
+        self.tokenizer = tokenizer
+        self.provenance = dict(provenance or {})
+
+    # --- what a family implements -------------------------------------------------------------
+
+    @classmethod
+    def read_config(
+        cls,
+        folder: CheckpointFolder | None,
+        arguments: Mapping[str, Any],
+        shapes: Mapping[str, tuple[int, ...]] | None,
+    ) -> PreTrainedConfig:
+        """The network's configuration.
+
+        ``folder``: the checkpoint, whose own configuration file is read; None for a listed model,
+        whose manifest's ``config`` then comes as ``arguments``, under its authors' names. Where the
+        authors publish no file, ``arguments`` are what the caller gave. ``shapes``: the checkpoint's
+        keys and their shapes, by which layouts with one configuration are told apart; None where no
+        checkpoint is at hand (measuring, counting parameters).
+
+        Raises CheckpointError in a sentence where settings are missing, unknown or impossible.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def build(cls, config: PreTrainedConfig) -> PreTrainedModel:
+        """The network, uninitialised: the core calls this on the meta device, then fills it."""
+        raise NotImplementedError
+
+    @classmethod
+    def key_rules(
+        cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]
+    ) -> KeyRules:
+        """How the checkpoint's keys become the module's."""
+        return KeyRules()
+
+    # --- where it is --------------------------------------------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        """The device that inputs are put on: that of the embedding."""
+        return next(self.module.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the network's weights."""
+        return self.module.dtype

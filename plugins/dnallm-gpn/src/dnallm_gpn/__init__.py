@@ -1,0 +1,1 @@
+"""GPN, GPN-MSA and PhyloGPN for dnallm."""

@@ -1,0 +1,1 @@
+"""DNAGPT, Plant DNAGPT, Plant DNAGemma, GENERator and other decoder transformers for dnallm."""

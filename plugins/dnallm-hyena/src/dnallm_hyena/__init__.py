@@ -1,0 +1,1 @@
+"""HyenaDNA for dnallm, in plain PyTorch."""

@@ -1,0 +1,1 @@
+"""Caduceus, PlantCaduceus, PlantCAD2 and Plant DNAMamba for dnallm, in plain PyTorch."""
