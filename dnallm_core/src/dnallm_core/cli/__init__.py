@@ -1,1 +1,1 @@
-
+"""The command, thin: one file a subcommand, imported when it is called."""

@@ -1,0 +1,1 @@
+"""What a plugin declares: words, rows, schema, reader."""

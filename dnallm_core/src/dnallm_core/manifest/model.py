@@ -36,7 +36,9 @@ class Weights:
     def total_bytes(self) -> int | None:
         """Sum of the published sizes, or None where one is unknown."""
         sizes = [each.bytes for each in self.files]
-        return sum(size for size in sizes if size is not None) if sizes and None not in sizes else None
+        return (
+            sum(size for size in sizes if size is not None) if sizes and None not in sizes else None
+        )
 
 
 @dataclass(frozen=True, slots=True)

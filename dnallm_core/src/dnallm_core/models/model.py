@@ -74,9 +74,7 @@ class Model:
         raise NotImplementedError
 
     @classmethod
-    def key_rules(
-        cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]
-    ) -> KeyRules:
+    def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """How the checkpoint's keys become the module's."""
         return KeyRules()
 

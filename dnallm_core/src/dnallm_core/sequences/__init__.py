@@ -1,1 +1,1 @@
-
+"""Alphabets, files, windows, tokenizers."""

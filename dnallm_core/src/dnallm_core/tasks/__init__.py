@@ -1,1 +1,1 @@
-
+"""Streams in, streams out: what a genomics group does all day on one machine."""

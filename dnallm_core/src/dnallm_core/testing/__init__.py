@@ -1,1 +1,1 @@
-
+"""The conformance kit that holds a plugin to its manifest."""

@@ -1,1 +1,1 @@
-
+"""Hub, folder or bundled file -> verified local files."""

@@ -1,1 +1,1 @@
-"""DNABERT, DNABERT-2, DNABERT-S, Nucleotide Transformer, AgroNT, Plant DNABERT and other encoder transformers for dnallm."""
+"""DNABERT, Nucleotide Transformer and other encoder transformers for dnallm."""
