@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from dnallm_core.sequences.tokenizers import tokenizer_for
 
 try:

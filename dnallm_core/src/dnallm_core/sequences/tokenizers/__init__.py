@@ -18,7 +18,8 @@ Caduceus is that with ``case = "upper"``. GPN: ``vocabulary = ["[PAD]", "[MASK]"
 
 ``byte``: an id is a byte. Evo: ``{ kind = "byte", vocabulary_size = 512, pad = 1, special = [0] }``.
 
-``kmer`` with a ``stride``: a k-mer begins every so many letters, overlapping where that is less than k. DNABERT, one table for each k::
+``kmer`` with a ``stride``: a k-mer begins every so many letters, so that they overlap where that is
+less than k. DNABERT, one table for each k::
 
     { kind = "kmer", k = 6, stride = 1, vocabulary_size = 4101,
       vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "ATCG^6"],

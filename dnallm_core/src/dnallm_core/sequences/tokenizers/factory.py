@@ -10,7 +10,7 @@ from ...errors import CheckpointError, ManifestError
 from .byte import ByteTokenizer
 from .byte_pair import BytePairTokenizer
 from .character import CharacterTokenizer
-from .kinds import problems
+from .kinds import mistakes
 from .kmer import KmerTokenizer, OverlappingKmerTokenizer
 from .tagged import TaggedKmerTokenizer
 from .tokenizer import Tokenizer, VocabularyTokenizer
@@ -39,7 +39,7 @@ def tokenizer_for(
     """
     folder = None if folder is None else Path(folder)
     several = [tables] if isinstance(tables, Mapping) else list(tables)
-    found = [problem for table in several for problem in problems(table)]
+    found = [mistake for table in several for mistake in mistakes(table)]
     if found or not several:
         raise ManifestError(found or ["a model needs a tokenizer"])
     table = _chosen(several, folder, vocabulary_size)
@@ -56,7 +56,7 @@ def build_tokenizer(table: Table, *, folder: Path | str | None = None) -> Tokeni
 
     Raises ManifestError for a table that can't be used, CheckpointError for unreadable files.
     """
-    found = problems(table)
+    found = mistakes(table)
     if found:
         raise ManifestError(found)
     kind = table["kind"]

@@ -95,7 +95,7 @@ KINDS: Mapping[str, Mapping[str, Field]] = {
 }
 
 
-def problems(table: Mapping[str, Any]) -> list[str]:
+def mistakes(table: Mapping[str, Any]) -> list[str]:
     """What is wrong with a tokenizer's table in a manifest, a sentence each; empty where nothing is."""
     kind = table.get("kind")
     if kind is None:

@@ -124,10 +124,7 @@ class Tokenizer(ABC):
         plain = "ACGTTGCAATGCACGTTGCAATGC"
         ids = self.encode(plain, special_tokens=False).ids
         lower = self.encode(plain.lower(), special_tokens=False).ids
-        if lower == ids:
-            case = "as upper case"
-        else:
-            case = "token" if self.covers(plain.lower()) else "unknown"
+        case = "token" if self.covers(plain.lower()) else "unknown"
         tail = plain + "A"
         last = self.encode(tail, special_tokens=False)
         if not self.covers(tail):
@@ -136,7 +133,7 @@ class Tokenizer(ABC):
             end = "letters" if not self.base_ids and last.offsets[-1][0] == len(plain) else "whole"
         return {
             "N": "token" if self.covers("N" * 24) else "unknown",
-            "lower case": case,
+            "lower case": "as upper case" if lower == ids else case,
             "IUPAC": "token" if self.covers("R" * 24) else "unknown",
             "tail": end,
         }
