@@ -1,0 +1,412 @@
+"""Tensors out of files that ``torch.save`` wrote, without running anything that a file names.
+
+``torch.load(weights_only=True)`` comes first. It refuses files that hold more than tensors, as some
+published ones do (a training framework's settings, an in-memory file): those are read by the
+restricted reader below. It rebuilds tensors and plain containers; every other global that the
+pickle names becomes a ``Placeholder``, which swallows whatever the pickle does with it. Nothing is
+imported and nothing foreign is called.
+
+Tensors are views of the memory-mapped file: nothing is read before it is used.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+
+import torch
+from torch import Tensor
+
+from ..errors import CheckpointError
+from .parts import JoinedParts, in_order
+
+_ZIP = b"PK\x03\x04"
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
+_LOCAL_HEADER = 30  # bytes, then the name and the extra field (APPNOTE.TXT 4.3.7)
+
+
+class Placeholder:
+    """Stands where a file held an object that is neither a tensor nor a plain container.
+
+    ``stands_for`` is the global that the pickle named. Arguments, state and items are dropped.
+    """
+
+    __slots__ = ()
+    stands_for: ClassVar[str] = "?"
+
+    def __new__(cls, *_args: Any, **_keywords: Any) -> Placeholder:
+        """An inert object, whatever it was to be made of."""
+        return super().__new__(cls)
+
+    def __init__(self, *_args: Any, **_keywords: Any) -> None:
+        pass
+
+    def __setstate__(self, *_state: Any) -> None:
+        pass
+
+    def __call__(self, *_args: Any, **_keywords: Any) -> Placeholder:
+        return self
+
+    def __setitem__(self, _key: Any, _value: Any) -> None:
+        pass
+
+    def append(self, _item: Any) -> None:
+        """Swallow an item."""
+
+    def extend(self, _items: Any) -> None:
+        """Swallow items."""
+
+    def add(self, _item: Any) -> None:
+        """Swallow an item."""
+
+    def __repr__(self) -> str:
+        return f"<inert {self.stands_for}>"
+
+
+def read_pickled(source: Path | str | Iterable[Path] | JoinedParts) -> Any:
+    """The tree of containers in a file that ``torch.save`` wrote; tensors are lazily mapped.
+
+    ``source``: a path, or the pieces of one file (in any order if they are numbered
+    ``.part0``, ``.part1`` ...; they are never joined by copying). Tensors lie on the CPU in the
+    dtype in which they were stored. Objects that are neither tensors nor plain containers are
+    ``Placeholder``.
+
+    Raises CheckpointError in a sentence for anything that is no such file, truncated, or broken.
+    """
+    whole = _opened(source)
+    if bytes(whole.buffer(0, min(4, whole.size))) != _ZIP:
+        return _legacy(whole)
+    if len(whole.paths) == 1:
+        try:
+            return torch.load(whole.paths[0], map_location="cpu", weights_only=True, mmap=True)
+        except (pickle.UnpicklingError, RuntimeError, OSError, ValueError, EOFError):
+            pass  # foreign objects, or damage: the reader below tells which
+    return _Archive(whole).tree()
+
+
+def flatten(tree: Any) -> dict[str, Any]:
+    """The state dict in a tree: itself, or under ``state_dict``, ``model`` or ``module``.
+
+    Values are tensors, or ``Placeholder`` and plain values where the file held those.
+    Raises CheckpointError where no tensors are found.
+    """
+    found = tree
+    for _ in range(4):
+        if not isinstance(found, Mapping):
+            break
+        if any(isinstance(each, Tensor) for each in found.values()):
+            return {str(key): value for key, value in found.items()}
+        inner = [found[name] for name in _WRAPPERS if isinstance(found.get(name), Mapping)]
+        if not inner:
+            break
+        found = inner[0]
+    raise CheckpointError(
+        "The file holds no state dict: no table of names and tensors, "
+        f"neither itself nor under {', '.join(_WRAPPERS)}."
+    )
+
+
+def needed_tensor(key: str, value: Any) -> Tensor:
+    """``value`` if it is a tensor; CheckpointError if a file held something else under ``key``."""
+    if isinstance(value, Tensor):
+        return value
+    what = value.stands_for if isinstance(value, Placeholder) else type(value).__name__
+    raise CheckpointError(
+        f"{key} should be a tensor, but the file holds a {what} there.",
+        unexpected=[key],
+        hint="Objects in checkpoints are never run; get the file from its authors again.",
+    )
+
+
+def _opened(source: Path | str | Iterable[Path] | JoinedParts) -> JoinedParts:
+    if isinstance(source, JoinedParts):
+        return source
+    if isinstance(source, (str, Path)):
+        return JoinedParts([Path(source)])
+    paths = [Path(each) for each in source]
+    return JoinedParts(in_order(paths) if len(paths) > 1 else paths)
+
+
+def _legacy(whole: JoinedParts) -> Any:
+    """A file from before torch 1.6, by ``weights_only`` alone."""
+    try:
+        if len(whole.paths) > 1:
+            raise pickle.UnpicklingError("the first piece does not begin a torch file")
+        return torch.load(whole.paths[0], map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever the bytes made of the parser
+        raise CheckpointError(
+            f"{whole.name} is not a file that torch.save wrote, is truncated, or holds objects "
+            "that cannot be read without running code.",
+            hint="Pieces of one file must be complete and in their order.",
+        ) from error
+
+
+# --- the restricted reader ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Storage:
+    """A storage that the pickle refers to: its record, element type and length."""
+
+    record: str
+    dtype: torch.dtype | None  # None: untyped bytes
+    elements: int
+
+    def __setstate__(self, _state: Any) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A tensor before its bytes are mapped."""
+
+    storage: _Storage
+    dtype: torch.dtype
+    offset: int
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    def __setstate__(self, _state: Any) -> None:
+        pass
+
+
+class _Known:
+    """One of our own functions under the name of the global that it replaces.
+
+    A wrapper rather than the function, so that a pickle cannot set attributes on it.
+    """
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self._function(*args)
+
+    def __setstate__(self, _state: Any) -> None:
+        pass
+
+
+def _broken(what: str) -> NoReturn:
+    raise pickle.UnpicklingError(what)
+
+
+def _integers(values: Any) -> tuple[int, ...]:
+    if not isinstance(values, (tuple, list)):
+        _broken("a shape that is no list of numbers")
+    if not all(isinstance(each, int) and each >= 0 for each in values):
+        _broken("a shape with impossible numbers")
+    return tuple(values)
+
+
+def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_rest: Any) -> _Stored:
+    if not isinstance(storage, _Storage) or storage.dtype is None:
+        _broken("a tensor without a storage")
+    return _Stored(storage, storage.dtype, *_geometry(offset, size, stride))
+
+
+def _rebuild_tensor_v3(
+    storage: Any, offset: Any, size: Any, stride: Any, _grad: Any, _hooks: Any, dtype: Any, *_: Any
+) -> _Stored:
+    if not isinstance(storage, _Storage) or not isinstance(dtype, torch.dtype):
+        _broken("a tensor without a storage")
+    return _Stored(storage, dtype, *_geometry(offset, size, stride))
+
+
+def _geometry(offset: Any, size: Any, stride: Any) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
+    sizes, strides = _integers(size), _integers(stride)
+    if not isinstance(offset, int) or offset < 0 or len(sizes) != len(strides):
+        _broken("a tensor with an impossible shape")
+    return offset, sizes, strides
+
+
+def _rebuild_parameter(data: Any, *_rest: Any) -> Any:
+    return data
+
+
+def _encode(text: Any, encoding: Any = "latin1", *_rest: Any) -> bytes:
+    """Bytes as pickle's protocol 2 writes them."""
+    if not isinstance(text, str) or encoding != "latin1":
+        _broken("bytes in another encoding")
+    return text.encode("latin1")
+
+
+_STORAGES: dict[str, torch.dtype | None] = {
+    "DoubleStorage": torch.float64,
+    "FloatStorage": torch.float32,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+    "ComplexFloatStorage": torch.complex64,
+    "ComplexDoubleStorage": torch.complex128,
+    "UntypedStorage": None,
+}
+_KNOWN: dict[str, Callable[..., Any]] = {
+    "torch._utils._rebuild_tensor": _rebuild_tensor,
+    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
+    "torch._utils._rebuild_tensor_v3": _rebuild_tensor_v3,
+    "torch._utils._rebuild_parameter": _rebuild_parameter,
+    "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
+    "torch.Size": lambda *args: tuple(*args),
+    "collections.OrderedDict": lambda *args: OrderedDict(*args),
+    "collections.defaultdict": lambda *_args: {},
+    "builtins.set": lambda *args: set(*args),
+    "builtins.frozenset": lambda *args: frozenset(*args),
+    "__builtin__.set": lambda *args: set(*args),
+    "_codecs.encode": _encode,
+}
+
+
+class _StorageType(_Known):
+    """The name of an element type, as a pickle gives it with a storage."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, dtype: torch.dtype | None) -> None:
+        super().__init__(lambda *_args: _broken("a storage made by hand"))
+        self.dtype = dtype
+
+
+class _Restricted(pickle.Unpickler):
+    """Rebuilds tensors and plain containers; any other global is an inert class of its own."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What stands for a global; nothing is imported."""
+        full = f"{module}.{name}"
+        if full in _KNOWN:
+            return _Known(_KNOWN[full])
+        if module in ("torch", "torch.storage") and name in _STORAGES:
+            return _StorageType(_STORAGES[name])
+        if module == "torch" and isinstance(vars(torch).get(name), torch.dtype):
+            return vars(torch)[name]
+        return type("Inert", (Placeholder,), {"__slots__": (), "stands_for": full})
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        """A storage: ``("storage", type, record, device, elements)``."""
+        match pid:
+            case ("storage", _StorageType(dtype=dtype), str(record), _, int(elements)):
+                return _Storage(record, dtype, elements)
+        _broken("a reference to something that is no storage")
+
+
+class _Archive:
+    """A zip file of ``torch.save``: one pickle, and a record of plain bytes for each storage."""
+
+    def __init__(self, whole: JoinedParts) -> None:
+        self._whole = whole
+        self._bytes: dict[str, Tensor] = {}
+        try:
+            with zipfile.ZipFile(whole) as archive:
+                self._records = {each.filename: each for each in archive.infolist()}
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+            raise CheckpointError(
+                f"{whole.name} is truncated or its pieces are out of order: "
+                "the list of its contents, which stands at the end, cannot be found.",
+                hint="Compare the sizes with the published ones and download again.",
+            ) from error
+        pickles = [name for name in self._records if name.rpartition("/")[2] == "data.pkl"]
+        if len(pickles) != 1:
+            raise CheckpointError(f"{whole.name} is a zip file, but not one that torch.save wrote.")
+        self._prefix = pickles[0][: -len("data.pkl")]
+        order = self._records.get(f"{self._prefix}byteorder")
+        if order is not None and bytes(self._record(order.filename)) != b"little":
+            raise CheckpointError(f"{whole.name} was written on a big-endian machine.")
+
+    def tree(self) -> Any:
+        """Everything that the file holds."""
+        data = bytes(self._record(f"{self._prefix}data.pkl"))
+        try:
+            _check_opcodes(data)
+            return self._mapped(_Restricted(io.BytesIO(data), encoding="utf-8").load(), {})
+        except CheckpointError:
+            raise
+        except Exception as error:  # a pickle can make the unpickler raise anything
+            raise CheckpointError(f"{self._whole.name} is broken: {error}.") from error
+
+    def _record(self, name: str) -> memoryview:
+        """A record's bytes, in place."""
+        record = self._records.get(name)
+        if record is None:
+            raise CheckpointError(f"{self._whole.name} is broken: it lacks its record {name}.")
+        if record.compress_type != zipfile.ZIP_STORED:
+            raise CheckpointError(f"{self._whole.name} is compressed; torch.save does not do that.")
+        start = record.header_offset
+        header = bytes(self._whole.buffer(start, start + _LOCAL_HEADER))
+        name_length = int.from_bytes(header[26:28], "little")
+        extra_length = int.from_bytes(header[28:30], "little")
+        begin = start + _LOCAL_HEADER + name_length + extra_length
+        named = bytes(self._whole.buffer(start + _LOCAL_HEADER, begin - extra_length))
+        if header[:4] != _ZIP or named != name.encode():
+            raise CheckpointError(
+                f"{self._whole.name} is broken: {name} is not where its list of contents says.",
+                hint="A piece is truncated, or the pieces are out of order.",
+            )
+        return self._whole.buffer(begin, begin + record.file_size)
+
+    def _storage(self, storage: _Storage) -> Tensor:
+        """The bytes of a storage; tensors that share it share them."""
+        if storage.record not in self._bytes:
+            view = self._record(f"{self._prefix}data/{storage.record}")
+            flat = torch.empty(0, dtype=torch.uint8)
+            if len(view):
+                flat = torch.frombuffer(view, dtype=torch.uint8)
+            if flat.data_ptr() % 16 and len(self._whole.paths) > 1:
+                # A piece may begin anywhere; numbers must not lie across their natural boundaries.
+                width = storage.dtype.itemsize if storage.dtype else 16
+                flat = flat.clone() if flat.data_ptr() % width else flat
+            self._bytes[storage.record] = flat
+        return self._bytes[storage.record]
+
+    def _tensor(self, stored: _Stored) -> Tensor:
+        flat = self._storage(stored.storage)
+        width = stored.dtype.itemsize
+        counted = stored.storage.dtype.itemsize if stored.storage.dtype else 1
+        last = sum((n - 1) * step for n, step in zip(stored.size, stored.stride, strict=True))
+        reach = stored.offset + last + 1 if all(stored.size) else 0
+        if stored.storage.elements * counted != flat.numel() or reach * width > flat.numel():
+            raise CheckpointError(
+                f"{self._whole.name} is broken: record {stored.storage.record} has "
+                f"{flat.numel():,} bytes, which do not fit its tensor."
+            )
+        return flat.view(stored.dtype).as_strided(stored.size, stored.stride, stored.offset)
+
+    def _mapped(self, node: Any, seen: dict[int, Any]) -> Any:
+        """The tree with mapped tensors in place of their descriptions."""
+        if isinstance(node, _Stored):
+            return self._tensor(node)
+        if id(node) in seen:
+            return seen[id(node)]
+        if isinstance(node, dict):
+            table: dict[Any, Any] = {}
+            seen[id(node)] = table
+            for key, value in node.items():
+                table[key] = self._mapped(value, seen)
+            return table
+        if isinstance(node, list):
+            items: list[Any] = []
+            seen[id(node)] = items
+            items.extend(self._mapped(each, seen) for each in node)
+            return items
+        if isinstance(node, tuple):
+            return tuple(self._mapped(each, seen) for each in node)
+        return node
+
+
+def _check_opcodes(data: bytes) -> None:
+    """Refuse a pickle whose memo would be far larger than itself (it would fill the memory)."""
+    for opcode, argument, _position in pickletools.genops(data):
+        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(data):
+            _broken("its list of objects is larger than itself")
