@@ -35,7 +35,9 @@ def in_order(paths: Iterable[Path]) -> list[Path]:
         wholes.add(match["whole"])
         numbered[int(match["number"])] = path
     if len(wholes) > 1:
-        raise CheckpointError(f"Pieces of different files lie together: {', '.join(sorted(wholes))}.")
+        raise CheckpointError(
+            f"Pieces of different files lie together: {', '.join(sorted(wholes))}."
+        )
     absent = [number for number in range(max(numbered) + 1) if number not in numbered]
     if absent:
         names = ", ".join(f"{next(iter(wholes))}.part{number}" for number in absent)

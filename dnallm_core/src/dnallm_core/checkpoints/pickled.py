@@ -52,6 +52,7 @@ class Placeholder:
         pass
 
     def __call__(self, *_args: Any, **_keywords: Any) -> Placeholder:
+        """Itself: a call does nothing."""
         return self
 
     def __setitem__(self, _key: Any, _value: Any) -> None:
@@ -110,18 +111,6 @@ def flatten(tree: Any) -> dict[str, Any]:
     raise CheckpointError(
         "The file holds no state dict: no table of names and tensors, "
         f"neither itself nor under {', '.join(_WRAPPERS)}."
-    )
-
-
-def needed_tensor(key: str, value: Any) -> Tensor:
-    """``value`` if it is a tensor; CheckpointError if a file held something else under ``key``."""
-    if isinstance(value, Tensor):
-        return value
-    what = value.stands_for if isinstance(value, Placeholder) else type(value).__name__
-    raise CheckpointError(
-        f"{key} should be a tensor, but the file holds a {what} there.",
-        unexpected=[key],
-        hint="Objects in checkpoints are never run; get the file from its authors again.",
     )
 
 

@@ -92,9 +92,7 @@ class _Pickled:
 
         self._tensors: dict[str, Any] = {}
         if files[0].suffix.startswith(".part"):
-            from .parts import JoinedParts
-
-            self._tensors.update(flatten(read_pickled(JoinedParts(files))))
+            self._tensors.update(flatten(read_pickled(files)))
         else:
             for path in files:
                 self._tensors.update(flatten(read_pickled(path)))
@@ -113,7 +111,7 @@ class _Pickled:
         value = self._tensors[key]
         if self.shapes[key] == (-1,):
             raise CheckpointError(
-                f"{key} is needed, and the checkpoint holds an object there that is no tensor.",
+                f"{key} is needed, and the checkpoint holds {value!r} there, which is no tensor.",
                 hint="Objects of foreign classes are never built; convert the file to safetensors.",
             )
         return value
