@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..checkpoints import CheckpointFolder, KeyRules
 from ..manifest.model import ModelManifest
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from transformers import PreTrainedConfig, PreTrainedModel
 
     from ..sequences.tokenizers import Tokenizer
+    from .embedding import TokenEmbeddings
+    from .generation import Generated
+    from .variants import VariantLike
 
 
 class Model:
@@ -33,6 +38,9 @@ class Model:
 
     float32_keys: ClassVar[Sequence[str]] = ()
     """Patterns of module keys that stay float32 whatever the dtype asked for (poles, residues)."""
+
+    pads: ClassVar[bool] = True
+    """Whether rows of different length may share a batch (false where a mask cannot be honoured)."""
 
     def __init__(
         self,
@@ -78,12 +86,75 @@ class Model:
         """How the checkpoint's keys become the module's."""
         return KeyRules()
 
+    # --- what a user asks ---------------------------------------------------------------------
+
+    def embed(
+        self,
+        sequences: str | Sequence[str],
+        *,
+        pooling: str = "mean",
+        layer: int = -1,
+        both_strands: bool = False,
+    ) -> NDArray[np.float32]:
+        """Vectors (n, width) float32; see ``embedding.embed``."""
+        from .embedding import embed
+
+        return embed(self, sequences, pooling=pooling, layer=layer, both_strands=both_strands)
+
+    def embed_tokens(self, sequence: str, *, layer: int = -1) -> TokenEmbeddings:
+        """Vectors (tokens, width) and offsets of one sequence; see ``embedding.embed_tokens``."""
+        from .embedding import embed_tokens
+
+        return embed_tokens(self, sequence, layer=layer)
+
+    def logits(
+        self, sequences: str | Sequence[str], *, special_tokens: bool = True
+    ) -> list[NDArray[np.float32]]:
+        """Logits (tokens, vocabulary), one array a sequence; see ``likelihood.logits``."""
+        from .likelihood import logits
+
+        return logits(self, sequences, special_tokens=special_tokens)
+
+    def score(
+        self, sequences: str | Sequence[str], *, reduce: str = "mean", both_strands: bool = False
+    ) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+        """(Pseudo-)log-likelihoods in nats; see ``likelihood.score``."""
+        from .likelihood import score
+
+        return score(self, sequences, reduce=reduce, both_strands=both_strands)
+
+    def variant_effects(
+        self,
+        reference: str,
+        variants: Iterable[VariantLike | tuple[int, str, str]],
+        *,
+        window: int | None = None,
+        both_strands: bool = True,
+    ) -> NDArray[np.float32]:
+        """Effects (n,) in nats, harmful negative; see ``variants.variant_effects``."""
+        from .variants import variant_effects
+
+        return variant_effects(self, reference, variants, window=window, both_strands=both_strands)
+
+    def generate(
+        self, prompts: str | Sequence[str], *, max_new_bases: int, **settings: Any
+    ) -> list[Generated]:
+        """Continue prompts; see ``generation.generate``."""
+        from .generation import generate
+
+        return generate(self, prompts, max_new_bases=max_new_bases, **settings)
+
     # --- where it is --------------------------------------------------------------------------
 
     @property
     def device(self) -> torch.device:
         """The device that inputs are put on: that of the embedding."""
         return next(self.module.parameters()).device
+
+    @property
+    def context_tokens(self) -> int | None:
+        """How many tokens the network's own configuration allows, where it says."""
+        return getattr(self.module.config, "max_position_embeddings", None)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -1,0 +1,131 @@
+"""From sequences to padded tensors, so that no sequence feels what else is in its batch."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import CapabilityError, SequenceError
+from ..sequences.alphabet import normalise
+from ..sequences.tokenizers import Encoding
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .model import Model
+
+TOKENS_A_BATCH = 16_384
+ROWS_A_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows that go through the network together; ``rows`` are their places in the input."""
+
+    rows: list[int]
+    encodings: list[Encoding]
+    inputs: dict[str, Tensor]
+
+
+def encode(
+    model: Model,
+    sequences: Sequence[str],
+    *,
+    special_tokens: bool = True,
+    literal: bool = False,
+    first: int = 0,
+) -> list[Encoding]:
+    """Encode sequences, refusing what the model cannot take.
+
+    Sequences are normalised first (upper case, U as T) unless ``literal``. Raises SequenceError for
+    one that is empty or beyond a hard limit; beyond a trained length there is one warning.
+    """
+    encodings = []
+    for number, sequence in enumerate(sequences, start=first + 1):
+        text = sequence if literal else normalise(sequence, record=f"sequence {number}")
+        if not text:
+            raise SequenceError(f"Sequence {number} is empty.", record=f"sequence {number}")
+        encoding = model.tokenizer.encode(text, special_tokens=special_tokens)
+        check_length(model, len(text), len(encoding.ids), f"sequence {number}")
+        encodings.append(encoding)
+    return encodings
+
+
+def check_length(model: Model, length: int, tokens: int, record: str) -> None:
+    """Refuse, or warn of, an input beyond what the model was made for."""
+    facts = model.manifest
+    most_tokens = facts.max_tokens or model.context_tokens
+    if facts.length_limit == "none" or most_tokens is None or tokens <= most_tokens:
+        return
+    sentence = (
+        f"{record.capitalize()} has {length:,} bp ({tokens:,} tokens); {facts.id} was made for "
+        f"{most_tokens:,} tokens"
+        + (f" (about {facts.max_length:,} bp)." if facts.max_length else ".")
+    )
+    if facts.length_limit == "hard":
+        raise SequenceError(
+            sentence,
+            record=record,
+            hint=f"Cut it into windows, or see `dnallm models --length {length}` for models that "
+            "take it whole.",
+        )
+    warnings.warn(f"{sentence} What lies beyond is extrapolation.", stacklevel=4)
+
+
+def batches(
+    model: Model,
+    encodings: Sequence[Encoding],
+    *,
+    tokens: int = TOKENS_A_BATCH,
+    rows: int = ROWS_A_BATCH,
+) -> Iterator[Batch]:
+    """Encodings in batches of similar length, longest first, padded on the right.
+
+    A batch has at most ``rows`` rows and ``tokens`` tokens, padding included, and at least one row.
+    Rows of a network that cannot mask (``pads`` false) share a batch only if equally long.
+    """
+    order = sorted(range(len(encodings)), key=lambda row: (-len(encodings[row].ids), row))
+    at = 0
+    while at < len(order):
+        longest = len(encodings[order[at]].ids)
+        most = max(1, min(rows, tokens // max(longest, 1)))
+        chosen = order[at : at + most]
+        if not model.pads:
+            chosen = [row for row in chosen if len(encodings[row].ids) == longest]
+        at += len(chosen)
+        kept = [encodings[row] for row in chosen]
+        yield Batch(chosen, kept, collate(model, [each.ids for each in kept]))
+
+
+def collate(model: Model, ids: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+    """``input_ids`` and, where rows differ in length, ``attention_mask``, on the model's device."""
+    import torch
+
+    longest = max(len(row) for row in ids)
+    if all(len(row) == longest for row in ids):
+        return {"input_ids": torch.tensor(ids, dtype=torch.long, device=model.device)}
+    # What stands under the mask is never seen, so that a tokenizer without a pad token will do.
+    filler = model.tokenizer.pad_id or 0
+    padded = [[*row, *[filler] * (longest - len(row))] for row in ids]
+    mask = [[1] * len(row) + [0] * (longest - len(row)) for row in ids]
+    return {
+        "input_ids": torch.tensor(padded, dtype=torch.long, device=model.device),
+        "attention_mask": torch.tensor(mask, dtype=torch.long, device=model.device),
+    }
+
+
+def as_list(sequences: str | Sequence[str]) -> list[str]:
+    """One sequence or several, as a list."""
+    return [sequences] if isinstance(sequences, str) else list(sequences)
+
+
+def require(model: Model, protocol: type, what: str, task: str) -> None:
+    """Raise CapabilityError, naming models that can, unless the model keeps ``protocol``."""
+    if isinstance(model, protocol):
+        return
+    from ..catalog import catalog
+
+    able = [each.id for each in catalog().query(task=task)]
+    raise CapabilityError(f"{model.manifest.id} {what}.", models=able)
