@@ -8,13 +8,7 @@ from pathlib import Path
 import pytest
 from dnallm_core.sequences.tokenizers import tokenizer_for
 
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib
-
 HERE = Path(__file__).parent
-TABLES = tomllib.loads((HERE / "tokenizer_tables.toml").read_text())["tables"]
 CARRIED = {
     path.relative_to(HERE / "golden").parent.as_posix(): path
     for path in sorted((HERE / "golden").glob("*/*/tokens.json"))
@@ -38,9 +32,9 @@ def cases(path: Path) -> list[dict]:
 
 
 @pytest.mark.parametrize("golden", CARRIED)
-def test_the_manifest_alone_gives_the_authors_ids(golden: str) -> None:
+def test_the_manifest_alone_gives_the_authors_ids(golden: str, tables: dict) -> None:
     family = golden.split("/")[0]
-    table = TABLES[family]
+    table = tables[family]
     if isinstance(table, dict) and table["kind"] in NEEDS_FILE:
         pytest.skip("this vocabulary is in the authors' own file, which isn't ours to carry")
     tokenizer = tokenizer_for(table, vocabulary_size=ROWS[family])
@@ -52,10 +46,10 @@ def test_the_manifest_alone_gives_the_authors_ids(golden: str) -> None:
 @pytest.mark.parametrize(
     "folder", sorted(BESIDE.glob("*/*/inputs.json")), ids=lambda path: "/".join(path.parts[-3:-1])
 )
-def test_a_checkpoints_folder_gives_the_authors_ids(folder: Path) -> None:
+def test_a_checkpoints_folder_gives_the_authors_ids(folder: Path, tables: dict) -> None:
     folder = folder.parent
     family = folder.parent.name
-    tokenizer = tokenizer_for(TABLES[family], folder=folder, vocabulary_size=ROWS[family])
+    tokenizer = tokenizer_for(tables[family], folder=folder, vocabulary_size=ROWS[family])
     compared = 0
     tokens = folder / "tokens.json"
     for case in cases(tokens) if tokens.is_file() else ():

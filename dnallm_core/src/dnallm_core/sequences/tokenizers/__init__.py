@@ -9,7 +9,7 @@ vocabulary; the table still says the kind, and its fields correct known mistakes
 ``character``: a letter is a token. HyenaDNA (its ``-hf`` form; the standalone one adds nothing)::
 
     { kind = "character", vocabulary = ["[CLS]", "[SEP]", "[BOS]", "[MASK]", "[PAD]", "[RESERVED]",
-      "[UNK]", "A", "C", "G", "T", "N"], special = ["[CLS]", "[BOS]", "[RESERVED]"],
+      "[UNK]", "A", "C", "G", "T", "N"], special = ["[CLS]", "[BOS]"],
       unknown = "[UNK]", pad = "[PAD]", mask = "[MASK]", suffix = ["[SEP]"] }
 
 Caduceus is that with ``case = "upper"``. GPN: ``vocabulary = ["[PAD]", "[MASK]", "[UNK]", "a", "c",
