@@ -114,14 +114,14 @@ def _explain(path: Path, text: str, error: Any) -> str:
     hint = ""
     if error["type"] == "extra_forbidden":
         what = "there is no such field"
-        hint = did_you_mean(nearest(where[-1], _fields_at(where[:-1])))
+        hint = did_you_mean(nearest(where[-1], _fields_at(where[:-1]), limit=1))
     elif error["type"] == "missing":
         what = "is missing"
     elif error["type"] == "literal_error":
         options = [str(each) for each in _options(error["ctx"]["expected"])]
         what = f"{error['input']!r} is not one of {', '.join(options)}"
         if isinstance(error["input"], str):
-            hint = did_you_mean(nearest(error["input"], options))
+            hint = did_you_mean(nearest(error["input"], options, limit=1))
     elif error["type"] in ("int_type", "float_type", "string_type", "bool_type"):
         what = f"{what[0].lower()}{what[1:]}, not {error['input']!r}"
     else:
@@ -166,7 +166,7 @@ def _disagreements(
     taken: dict[str, str] = {}
     for key, model in table.models.items():
         if model.family not in table.families:
-            hint = did_you_mean(nearest(model.family, table.families))
+            hint = did_you_mean(nearest(model.family, table.families, limit=1))
             yield (
                 ["models", key, "family"],
                 f"no family {model.family!r} in this file. {hint}".rstrip(". "),
