@@ -1,0 +1,10 @@
+"""The selective scan: one meaning (``reference``), several engines, chosen at run time.
+
+``reference``  what is computed, position by position: the one to read
+``plain``      chunks of PyTorch operations: any device, nothing compiled (``chunked``)
+``native``     a C kernel for CPUs, compiled by the machine's compiler at first use
+"""
+
+from .engines import ENGINES, Engine, engine_for, engine_name
+
+__all__ = ["ENGINES", "Engine", "engine_for", "engine_name"]

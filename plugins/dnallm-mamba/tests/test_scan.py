@@ -1,0 +1,174 @@
+"""The engines of the selective scan: each agrees with the reference, forwards and backwards."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+from dnallm_core.errors import RequirementError
+from dnallm_mamba.scan import chunked, engine_for, engines, native, reference
+from dnallm_mamba.scan.compiler import NoCompilerError
+
+CPU = torch.device("cpu")
+
+
+def native_engine():
+    try:
+        native.library()
+    except NoCompilerError as error:
+        pytest.skip(str(error))
+    return native
+
+
+ENGINES = [pytest.param(lambda: chunked, id="plain"), pytest.param(native_engine, id="native")]
+SIZES = [(2, 100, 40, 16), (1, 65, 16, 5), (3, 1, 20, 8), (1, 130, 36, 16)]
+
+
+def inputs(batch, length, width, states, dtype=torch.float32, seed=0):
+    make = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=make, dtype=torch.float64).to(dtype)
+
+    return {
+        "x": normal(batch, length, width),
+        "step": normal(batch, length, width) - 2,
+        "A": -torch.exp(normal(width, states)),
+        "B": normal(batch, length, states),
+        "C": normal(batch, length, states),
+        "D": normal(width),
+        "state": normal(batch, width, states),
+    }
+
+
+def outcome(engine, given, dtype, reverse, mask):
+    """y, the last state, and the gradients of a loss that weighs every output differently."""
+    leaves = {key: value.to(dtype).clone().requires_grad_() for key, value in given.items()}
+    y, last = engine.selective_scan(**leaves, mask=mask, reverse=reverse)
+    weights = torch.linspace(-1, 1, y.numel(), dtype=dtype).view_as(y)
+    ((y * weights).sum() + (last**2).sum()).backward()
+    return {"y": y, "last": last, **{f"d{key}": leaf.grad for key, leaf in leaves.items()}}
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_outputs_and_gradients_agree_with_the_reference_in_float64(engine, size, reverse):
+    given = inputs(*size)
+    mask = torch.ones(size[0], size[1])
+    mask[0, : min(7, size[1] - 1)] = 0
+    exact = outcome(reference, given, torch.float64, reverse, mask)
+    found = outcome(engine(), given, torch.float32, reverse, mask)
+    for name, right in exact.items():
+        scale = right.detach().abs().max().clamp(min=1)
+        apart = (found[name].double() - right).detach().abs().max() / scale
+        assert apart < 2e-6, name
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_strong_and_weak_decays_neither_overflow_nor_vanish(engine):
+    given = inputs(1, 200, 16, 16)
+    given["step"] = given["step"] * 20  # steps from 1e-17 to 40
+    given["A"] = given["A"] * 50
+    exact = outcome(reference, given, torch.float64, False, None)
+    found = outcome(engine(), given, torch.float32, False, None)
+    for name, right in exact.items():
+        assert torch.isfinite(found[name]).all(), name
+        scale = right.detach().abs().max().clamp(min=1)
+        assert (found[name].double() - right).detach().abs().max() / scale < 2e-5, name
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_sequence_in_pieces_gives_what_the_whole_gives(engine, reverse):
+    given = inputs(2, 90, 24, 16)
+    whole, last = engine().selective_scan(**given, reverse=reverse)
+    state, pieces = given.pop("state"), []
+    cuts = [(0, 1), (1, 40), (40, 90)]
+    for start, end in cuts[::-1] if reverse else cuts:
+        piece = {
+            key: value[:, start:end] if value.ndim == 3 else value for key, value in given.items()
+        }
+        y, state = engine().selective_scan(**piece, state=state, reverse=reverse)
+        pieces.append(y)
+    joined = torch.cat(pieces[::-1] if reverse else pieces, dim=1)
+    torch.testing.assert_close(joined, whole, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(state, last, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
+@pytest.mark.parametrize("edged", [False, True], ids=["zeros", "edge"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_convolution_and_its_gradients_agree_with_the_reference(engine, edged, reverse):
+    make = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 37, 20, generator=make)
+    weight, bias = torch.randn(20, 4, generator=make), torch.randn(20, generator=make)
+    edge = torch.randn(2, 3, 20, generator=make) if edged else None
+
+    def run(module):
+        leaves = [each.clone().requires_grad_() for each in (x, weight, bias)]
+        y = module.convolve(*leaves, edge, reverse)
+        (y * torch.linspace(-1, 1, y.numel()).view_as(y)).sum().backward()
+        return [y, *(leaf.grad for leaf in leaves)]
+
+    for ours, right in zip(run(engine()), run(reference), strict=True):
+        torch.testing.assert_close(ours, right, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_activation_memory_grows_with_length_as_the_inputs_do(engine):
+    width, states, kept = 64, 16, {}
+    for length in (512, 1024):
+        given = inputs(1, length, width, states)
+        given["x"].requires_grad_()
+        sizes = {}
+
+        def note(tensor, sizes=sizes):
+            sizes[tensor.data_ptr()] = tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            engine().selective_scan(**given)
+        kept[length] = sum(sizes.values())
+    assert kept[1024] < 2.1 * kept[512]
+    assert kept[1024] < 1024 * width * states / 2  # never (batch, length, width, states)
+
+
+def test_an_engine_that_nobody_knows_is_refused_with_the_nearest_name(monkeypatch):
+    monkeypatch.setenv(engines.VARIABLE, "nativ")
+    with pytest.raises(RequirementError, match=r'names no engine .* "native"'):
+        engine_for(CPU)
+
+
+def test_without_a_compiler_the_plain_engine_runs_and_this_is_said_once(monkeypatch):
+    def nothing(_device):
+        raise NoCompilerError("there is no C compiler (cc, gcc or clang)")
+
+    monkeypatch.setattr(engines, "_native", nothing)
+    monkeypatch.delenv(engines.VARIABLE, raising=False)
+    engines._engine.cache_clear()
+    try:
+        with pytest.warns(UserWarning, match=r"plain engine.*no C compiler"):
+            assert engine_for(CPU).name == "plain"
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert engine_for(CPU).name == "plain"
+        monkeypatch.setenv(engines.VARIABLE, "native")
+        with pytest.raises(RequirementError, match="cannot be had: there is no C compiler"):
+            engine_for(CPU)
+    finally:
+        engines._engine.cache_clear()
+
+
+def test_a_compiler_that_fails_is_named_with_its_last_words(monkeypatch, tmp_path):
+    from dnallm_mamba.scan import compiler
+
+    monkeypatch.setenv("CC", "false")
+    monkeypatch.setattr(compiler, "_cache_folder", lambda: tmp_path)
+    with pytest.raises(NoCompilerError, match="false failed"):
+        compiler.load_library()
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(NoCompilerError, match="CC names 'no-such-compiler'"):
+        compiler.load_library()
