@@ -8,6 +8,7 @@ from .protocols import (
     Embeds,
     HasReceptiveField,
     PredictsBases,
+    PredictsMaskedBases,
     PredictsRates,
     TakesAlignment,
 )
@@ -20,6 +21,7 @@ __all__ = [
     "HasReceptiveField",
     "Model",
     "PredictsBases",
+    "PredictsMaskedBases",
     "PredictsRates",
     "TakesAlignment",
 ]

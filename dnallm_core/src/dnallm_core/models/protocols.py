@@ -49,6 +49,27 @@ class PredictsBases(Protocol):
         return self.module(**inputs).logits
 
 
+@runtime_checkable
+class PredictsMaskedBases(Protocol):
+    """A masked model that shares work between masks of one base each, over one sequence."""
+
+    module: Any
+
+    def masked_logits(self, input_ids: Tensor, positions: Tensor, mask_id: int) -> Tensor:
+        """Logits (positions, vocabulary) at each of ``positions`` (n,), it alone being ``mask_id``.
+
+        ``input_ids`` (tokens,). Promise: to rounding, one forward pass over the row a position.
+        """
+        import torch
+
+        found = []
+        for position in positions.tolist():
+            masked = input_ids.clone()
+            masked[position] = mask_id
+            found.append(self.module(input_ids=masked[None]).logits[0, position])
+        return torch.stack(found)
+
+
 class Advance(NamedTuple):
     """What ``CarriesState.advance`` returns."""
 

@@ -1,0 +1,45 @@
+"""What the manifest says is what the code builds."""
+
+from __future__ import annotations
+
+import dnallm_core
+import pytest
+from dnallm_core.loading import build, find_implementation
+
+MODELS = [
+    key for key, model in dnallm_core.catalog().items() if model.plugin == "dnallm-gpn"
+]
+
+
+def test_every_published_model_is_listed() -> None:
+    assert {"gpn-brassicales", "gpn-animal-promoter", "gpn-msa-sapiens", "phylogpn"} <= set(MODELS)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_parameters_are_counted(name: str) -> None:
+    manifest = dnallm_core.catalog()[name]
+    implementation = find_implementation(manifest)
+    network = build(implementation, implementation.read_config(None, manifest.config, None))
+    counted = sum(each.numel() for each in network.parameters() if each.requires_grad)
+    assert manifest.parameters in (counted, None)
+
+
+def test_an_alignment_is_said_to_be_needed() -> None:
+    zoo = dnallm_core.catalog()
+    assert zoo["gpn-msa-sapiens"].inputs == ("sequence", "alignment")
+    assert "gpn-msa-sapiens" not in [each.id for each in zoo.query(inputs="sequence")]
+    assert len(zoo["gpn-msa-sapiens"].extra["species"]) == 89
+
+
+def test_published_receptive_fields() -> None:
+    zoo = dnallm_core.catalog()
+    fields = {}
+    for name in ("gpn-brassicales", "gpn-animal-promoter", "phylogpn"):
+        implementation = find_implementation(zoo[name])
+        network = build(implementation, implementation.read_config(None, zoo[name].config, None))
+        fields[name] = network.receptive_field()
+    assert fields == {
+        "gpn-brassicales": (1012, 1012),
+        "gpn-animal-promoter": (4082, 4082),
+        "phylogpn": (240, 240),
+    }
