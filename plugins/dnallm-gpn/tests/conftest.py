@@ -9,10 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import dnallm_core
 import numpy as np
 import pytest
 import torch
+
+import dnallm_core
 
 FOLDER = Path(__file__).parent / "golden"
 

@@ -6,13 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
-import dnallm_core
 import pytest
 import torch
 from dnallm_core.errors import CheckpointError, SequenceError
 from dnallm_gpn.gpn import GPN
 from dnallm_gpn.gpn_msa import GPNMSA
 from dnallm_gpn.phylogpn import PhyloGPN
+
+import dnallm_core
 
 HERE = Path(__file__).parent / "golden"
 
@@ -52,7 +53,8 @@ def test_phylogpns_releases_are_told_apart_by_keys_alone() -> None:
         (GPN, {"model_type": "ConvNet", "n_layers": 0}, "n_layers is 0; it must be 1 or more"),
         (GPNMSA, {"n_aux_features": 445, "hidden_size": 64}, "needs 451 channels"),
         (PhyloGPN, {"num_stacks": -1}, "num_stacks is -1"),
-        (PhyloGPN, {"outer_dim": "wide"}, "configuration cannot be used"),
+        (PhyloGPN, {"outer_dim": "wide"}, "outer_dim is 'wide'"),
+        (GPNMSA, {"hidden_size": "wide"}, "configuration cannot be used"),
     ],
 )
 def test_an_impossible_configuration_is_refused(family, settings, sentence: str) -> None:

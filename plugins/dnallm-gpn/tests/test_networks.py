@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 
-import dnallm_core
 import pytest
 import torch
 from dnallm_core.loading import build
@@ -22,6 +21,8 @@ from dnallm_gpn.gpn_msa import GPNMSA
 from dnallm_gpn.gpn_network import GPNConfig, GPNForMaskedLM
 from dnallm_gpn.phylogpn import PhyloGPN
 from dnallm_gpn.phylogpn_network import PhyloGPNConfig, PhyloGPNModel
+
+import dnallm_core
 
 CONVOLUTIONAL = ["gpn/gpn_animal_promoter", "gpn/gpn_brassicales", "gpn/gpn_convnet"]
 COMPLEMENT = torch.tensor([3, 2, 1, 0, 4, 5])
@@ -93,7 +94,9 @@ def test_training_keeps_phylogpns_convolutions_symmetric() -> None:
         if "conv" in name and weight.dim() == 3:
             torch.testing.assert_close(weight, weight.flip(0, 1, 2), rtol=0, atol=1e-7)
     training = network(input_ids=torch.arange(60)[None] % 4).logits
-    torch.testing.assert_close(network.eval()(input_ids=torch.arange(60)[None] % 4).logits, training)
+    torch.testing.assert_close(
+        network.eval()(input_ids=torch.arange(60)[None] % 4).logits, training
+    )
 
 
 def test_a_saved_model_loads_again_with_the_same_numbers(each_golden, tmp_path) -> None:

@@ -123,7 +123,9 @@ def _unmasked(
         )
         next_start, next_end = inside(need)
         seen = _span(read, start, next_start - convolution.left, next_end + right)
-        stream = layer.after(stream[:, next_start - start : next_end - start], convolution.valid(seen))
+        stream = layer.after(
+            stream[:, next_start - start : next_end - start], convolution.valid(seen)
+        )
         start, end = next_start, next_end
     return kept
 
@@ -146,7 +148,7 @@ def _batch(
 ) -> Tensor:
     """The masked positions' logits, each carried through the layers in a window of its own."""
     x = mask.expand(len(positions), -1, -1)  # (positions, active width, width)
-    for layer, base, now, after in zip(layers, unmasked, active, active[1:], strict=True):
+    for layer, base, now, after in zip(layers, unmasked, active[:-1], active[1:], strict=True):
         convolution = layer.convolution
         read = layer.before(x)
         read = read * _inside(positions, now, length).to(read.dtype)

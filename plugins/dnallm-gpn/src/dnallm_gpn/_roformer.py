@@ -21,7 +21,7 @@ class AlignedRoFormerConfig(RoFormerConfig):
 class RoFormerStack(RoFormerEncoder):
     """(batch, length, width) and a mask to the last states, all states, and the attention weights."""
 
-    def forward(  # type: ignore[override]
+    def forward(
         self, x: Tensor, attention_mask: Tensor | None = None, output_attentions: bool = False
     ) -> tuple[Tensor, list[Tensor], tuple[Tensor, ...] | None]:
         """Where ``attention_mask`` (batch, length) is 0, no position attends."""

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from dnallm_core.checkpoints import CheckpointFolder
 from dnallm_core.errors import CheckpointError
+from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig
 
 Config = TypeVar("Config", bound=PreTrainedConfig)
@@ -31,13 +32,14 @@ def configuration(kind: type[Config], found: Mapping[str, Any]) -> Config:
 
     Raises CheckpointError where a value is impossible.
     """
-    names = {each.name for each in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    names = {each.name for each in dataclasses.fields(kind)}
     names -= {"dtype", "transformers_version", "architectures", "return_dict"}
     known = {name: value for name, value in found.items() if name in names}
     try:
         return kind(**known)
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"The configuration cannot be used: {error}.") from error
+    except (TypeError, ValueError, StrictDataclassError) as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"The configuration cannot be used: {reason}.") from error
 
 
 def positive(config: PreTrainedConfig, *names: str) -> None:

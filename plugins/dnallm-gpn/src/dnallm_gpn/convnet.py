@@ -108,7 +108,7 @@ class ConvNetForMaskedLM(PreTrainedModel):
         return self.embedding(input_ids, aux_features, self.dtype)
 
     def final_norm(self, states: Tensor) -> Tensor:
-        """This network has none."""
+        """Nothing: this network has no final norm."""
         return states
 
     def receptive_field(self) -> tuple[int, int]:

@@ -94,9 +94,7 @@ class GPN(PredictsBases, PredictsMaskedBases, Embeds, HasReceptiveField, Model):
         return GPNForMaskedLM(config)
 
     @classmethod
-    def key_rules(
-        cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]
-    ) -> KeyRules:
+    def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """The authors' numbered modules by what they are; a fine-tuned classifier is left out."""
         rename = _CONVNET_KEYS if isinstance(config, ConvNetConfig) else _GPN_KEYS
         ignore = () if config.has_head else (_CLASSIFIER,)

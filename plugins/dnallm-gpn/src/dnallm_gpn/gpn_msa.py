@@ -52,9 +52,7 @@ class GPNMSA(PredictsBases, Embeds, TakesAlignment, Model):
         return GPNRoFormerForMaskedLM(config)
 
     @classmethod
-    def key_rules(
-        cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]
-    ) -> KeyRules:
+    def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """The head's bias is stored once or twice; the sinusoids may be absent."""
         return KeyRules(
             rename=((r"^model\.", ""),),

@@ -48,6 +48,7 @@ class GPNRoFormerForMaskedLM(RoFormerPreTrainedModel):
         )
         self.encoder = RoFormerStack(config)
         self.cls = RoFormerOnlyMLMHead(config)
+        self.cls.predictions.bias = self.cls.predictions.decoder.bias  # one tensor, two names
         self.post_init()
 
     def forward(

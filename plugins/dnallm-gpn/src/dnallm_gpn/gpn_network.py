@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 from torch.nn import functional
-
 from transformers.models.roformer.modeling_roformer import RoFormerPreTrainedModel
 
 from ._dilated import (
@@ -200,5 +199,3 @@ def _layers(config: GPNConfig) -> list[DilatedLayer]:
         )
         for i, dilation in enumerate(schedule)
     ]
-
-

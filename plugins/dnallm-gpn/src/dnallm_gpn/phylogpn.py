@@ -68,9 +68,7 @@ class PhyloGPN(PredictsRates, Embeds, HasReceptiveField, Model):
         return PhyloGPNModel(config)
 
     @classmethod
-    def key_rules(
-        cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]
-    ) -> KeyRules:
+    def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """One set of names; what is stored un-symmetrised is made symmetric (once more is harmless)."""
         return KeyRules(rename=_KEYS, convert=_CONVERT)
 

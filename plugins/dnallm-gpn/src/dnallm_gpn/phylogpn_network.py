@@ -17,6 +17,7 @@ from torch.nn import functional
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 
+from ._dilated import real_positions
 from ._output import NetworkOutput
 
 COMPLEMENT = (3, 2, 1, 0, 4, 5)  # of the ids A0 C1 G2 T3 N4 -5
@@ -59,13 +60,16 @@ class SymmetricConvolution(nn.Conv1d):
     makes their gradient symmetric too, and so they stay.
     """
 
+    bias: nn.Parameter
+
     def __init__(self, inputs: int, outputs: int, kernel_size: int = 1, dilation: int = 1) -> None:
         super().__init__(inputs, outputs, kernel_size, dilation=dilation)
         self.reach = dilation * (kernel_size - 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, length, inputs) to (batch, length - reach, outputs)."""
-        weight, bias = self.weight, self.bias
+        weight: Tensor = self.weight
+        bias: Tensor = self.bias
         if self.training:
             weight, bias = symmetric_convolution(weight), symmetric_bias(bias)
         if self.kernel_size == (1,):
@@ -140,11 +144,10 @@ class PhyloGPNModel(PreTrainedModel):
     def __init__(self, config: PhyloGPNConfig) -> None:
         super().__init__(config)
         self.embedding = nn.Embedding(config.vocab_size, config.outer_dim)
-        self.blocks = nn.ModuleList(
-            PhyloGPNBlock(config, config.kernel_size**step)
-            for _ in range(config.num_stacks)
-            for step in range(config.stack_size)
-        )
+        schedule = [config.kernel_size**step for step in range(config.stack_size)]
+        schedule *= config.num_stacks
+        self.blocks = nn.ModuleList([PhyloGPNBlock(config, dilation) for dilation in schedule])
+        self.reach = sum(dilation * (config.kernel_size - 1) for dilation in schedule)
         norm = RowNorm if config.norm == "group" else PositionNorm
         self.output_norm = norm(config.outer_dim)
         self.output_conv = SymmetricConvolution(config.outer_dim, 4)
@@ -152,8 +155,7 @@ class PhyloGPNModel(PreTrainedModel):
 
     def receptive_field(self) -> tuple[int, int]:
         """Positions to the left and right that an output depends on."""
-        reach = sum(block.conv2.reach for block in self.blocks)
-        return reach // 2, reach - reach // 2
+        return self.reach // 2, self.reach - self.reach // 2
 
     def forward(
         self,
@@ -166,20 +168,18 @@ class PhyloGPNModel(PreTrainedModel):
 
         An output row is real where all the input that it depends on is.
         """
-        reach = sum(self.receptive_field())
-        if input_ids.shape[1] <= reach:
+        if input_ids.shape[1] <= self.reach:
             raise ValueError(
-                f"PhyloGPN reads {reach + 1} positions for one output; the input has "
+                f"PhyloGPN reads {self.reach + 1} positions for one output; the input has "
                 f"{input_ids.shape[1]}."
             )
         weight = self.embedding.weight
         x = functional.embedding(
             input_ids, symmetric_embedding(weight) if self.training else weight
         )  # (batch, length, outer)
-        real = None
-        if self.config.norm == "group" and attention_mask is not None:
-            if not bool(attention_mask.all()):
-                real = attention_mask[..., None].to(x.dtype)
+        real: Tensor | None = None
+        if self.config.norm == "group":
+            real = real_positions(attention_mask, x.dtype)
         states = [x]
         for block in self.blocks:
             x, real = block(x, real)
