@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import CapabilityError, SequenceError
-from ..sequences.alphabet import normalise
+from ..sequences.alphabet import normalised
 from ..sequences.tokenizers import Encoding
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def encode(
     """
     encodings = []
     for number, sequence in enumerate(sequences, start=first + 1):
-        text = sequence if literal else normalise(sequence, record=f"sequence {number}")
+        text = sequence if literal else normalised(sequence, record=f"sequence {number}")
         if not text:
             raise SequenceError(f"Sequence {number} is empty.", record=f"sequence {number}")
         encoding = model.tokenizer.encode(text, special_tokens=special_tokens)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CapabilityError, RequirementError
-from ..sequences.alphabet import normalise, reverse_complement
+from ..sequences.alphabet import normalised, reverse_complement
 from .batching import ROWS_A_BATCH, TOKENS_A_BATCH, as_list, batches, collate, encode, require
 from .protocols import PredictsBases
 
@@ -76,7 +76,7 @@ def score(
             hint=f"One of {', '.join(REDUCTIONS)}.",
         )
     require(model, PredictsBases, "has no head that predicts tokens", "scoring")
-    listed = [normalise(each) for each in as_list(sequences)]
+    listed = [normalised(each) for each in as_list(sequences)]
     per_base = _per_base(model, listed, limits)
     if both_strands:
         other = _per_base(model, [reverse_complement(each) for each in listed], limits)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import SequenceError
-from ..sequences.alphabet import normalise, reverse_complement
+from ..sequences.alphabet import normalised, reverse_complement
 from .batching import require
 from .likelihood import BASES, base_log_probabilities, score
 from .protocols import PredictsBases, PredictsRates
@@ -83,7 +83,7 @@ def variant_effects(
     """
     import numpy as np
 
-    text = normalise(reference)
+    text = normalised(reference)
     size = _window_size(model, len(text), window)
     placed = [_place(text, each, size, number) for number, each in enumerate(variants, start=1)]
     effects = placed_effects(model, placed, **limits)
@@ -173,7 +173,7 @@ def _place(text: str, variant: Any, size: int, number: int) -> _Placed:
     position, ref, alt = (
         variant if isinstance(variant, tuple) else (variant.pos, variant.ref, variant.alt)
     )
-    ref, alt = normalise(ref), normalise(alt)
+    ref, alt = normalised(ref), normalised(alt)
     record = f"variant {number} ({position}:{ref}:{alt})"
     if not set(ref + alt) <= set(BASES) or not ref or not alt or ref == alt:
         raise SequenceError(
