@@ -1,0 +1,138 @@
+"""Cost terms: bytes that are constant, grow with tokens, or with their square; derived from a shape.
+
+All formulas give the most that is alive at one moment of a forward pass in plain PyTorch; they are
+upper estimates, replaced by measured terms where a plugin or a user has measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .shape import Shape
+
+BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8": 2}
+"""Bytes a value. float8 computes in eight bits; weights and activations are kept in bfloat16."""
+CUDA_CONTEXT = 500 * 10**6
+"""Driver, kernels and library workspaces of one process on a GPU: about 0.3 to 0.6 GB."""
+SCAN_CHUNK = 256
+"""Positions of a chunked scan whose states are alive together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One named part of a footprint at a given length, in bytes, and what it rests on."""
+
+    name: str
+    bytes: int
+    basis: str
+
+
+class Growth(NamedTuple):
+    """One named part as a polynomial of the number of tokens in a sequence, for a given batch."""
+
+    name: str
+    constant: float
+    per_token: float
+    per_token_squared: float
+    basis: str
+
+    def at(self, tokens: float) -> float:
+        """Bytes at a number of tokens."""
+        return self.constant + (self.per_token + self.per_token_squared * tokens) * tokens
+
+
+def derived(
+    shape: Shape, kind: str, batch: int, dtype: str, mode: str, device: str, cache: bool = False
+) -> tuple[Growth, ...]:
+    """Terms of a network of architecture ``kind`` that nobody has measured.
+
+    ``mode``: "inference" or "training" (gradients and AdamW's two moments in float32, activations of
+    every layer kept). ``cache``: a key-value cache or recurrent state is carried (generation).
+    """
+    size = BYTES[dtype]
+    how = "derived"
+    if shape.guessed:
+        how = f"derived; {', '.join(shape.guessed)} guessed"
+    terms = [weights(shape, dtype)]
+    parameters = terms[0].constant / size
+    elements, square = _activations(shape, kind)
+    rows = batch * shape.strands
+    if mode == "training":
+        terms.append(Growth("gradients", terms[0].constant, 0, 0, "derived"))
+        terms.append(Growth("optimizer", 8 * parameters, 0, 0, "derived: AdamW, float32 moments"))
+        terms.append(Growth("activations", 0, rows * elements * size * shape.layers, 0, how))
+        layers = shape.attention_layers
+    else:
+        terms.append(Growth("activations", 0, rows * elements * size, 0, how))
+        layers = min(1, shape.attention_layers)
+    if square and layers:
+        terms.append(Growth("attention", 0, 0, 2 * rows * square * size * layers, how))
+    if kind in ("long-convolution", "hybrid"):
+        terms.append(_fourier(shape, rows, how))
+    if kind == "state-space":
+        held = rows * SCAN_CHUNK * shape.inner * shape.state * 4 * 3
+        terms.append(Growth("state", held, 0, 0, how))
+    if cache:
+        terms.extend(_carried(shape, kind, batch, size, how))
+    # Logits come out in the dtype and are read in float32.
+    logits = batch * shape.vocabulary * (size + (4 if size != 4 else 0))
+    terms.append(Growth("logits", 0, logits, 0, how))
+    terms.append(runtime(device))
+    return tuple(terms)
+
+
+def weights(shape: Shape, dtype: str) -> Growth:
+    """The parameters in their dtype; exact where the manifest states their number."""
+    count, basis = shape.parameters, "exact: parameters x bytes"
+    if count is None:
+        count = round(12 * shape.layers * shape.width**2 + shape.vocabulary * shape.width)
+        basis = "derived: the number of parameters is not stated"
+    extra = shape.float32_parameters * (4 - BYTES[dtype])
+    return Growth("weights", count * BYTES[dtype] + extra, 0, 0, basis)
+
+
+def runtime(device: str) -> Growth:
+    """What the libraries themselves hold on the device."""
+    if device == "cpu":
+        return Growth("runtime", 0, 0, 0, "counted from the imported process on")
+    return Growth("runtime", CUDA_CONTEXT, 0, 0, "derived: context and workspaces, 0.3 to 0.6 GB")
+
+
+def _activations(shape: Shape, kind: str) -> tuple[float, float]:
+    """(elements a token, elements a token squared) alive at the peak of one block, one row."""
+    width, wide = shape.width, shape.feed_forward
+    stream = 2 * width  # the residual stream and its normed copy
+    queries = (shape.heads + 2 * shape.key_value_heads) * shape.head_width
+    attention = queries * 2 + width  # projected, then laid out by head
+    feed = wide * (3 if shape.gated else 2)
+    if kind == "state-space":
+        # in projection (2 x inner), its convolved half, step sizes, gates and outputs, each direction
+        block = shape.inner * (2 + 4 * shape.directions)
+    elif kind == "convolutional":
+        block = 3 * max(shape.inner, wide, width)
+    elif kind == "long-convolution":
+        block = max(6 * width, feed)
+    else:
+        block = max(attention, feed, 6 * width if kind == "hybrid" else 0)
+    square = 0.0 if shape.fused_attention else float(shape.heads)
+    return stream + block, square
+
+
+def _fourier(shape: Shape, rows: int, how: str) -> Growth:
+    """Buffers of one convolution by FFT, zero-padded to twice the length, in float32."""
+    width = shape.width
+    spectrum, padded = 8 * width, 8 * width  # (T + 1) complex64, and 2 T float32, a channel
+    return Growth("fft", 0, rows * (2 * spectrum + padded) + spectrum + padded, 0, how)
+
+
+def _carried(shape: Shape, kind: str, batch: int, size: int, how: str) -> list[Growth]:
+    terms = []
+    if shape.attention_layers:
+        cache = 2 * shape.key_value_heads * shape.head_width * shape.attention_layers * size
+        terms.append(Growth("key-value-cache", 0, batch * cache, 0, how))
+    recurrent = shape.layers - shape.attention_layers
+    if recurrent > 0 and kind in ("state-space", "hybrid", "long-convolution"):
+        held = batch * recurrent * max(shape.inner, shape.width) * (shape.state + 4) * 4
+        terms.append(Growth("recurrent-state", held, 0, 0, how))
+    return terms
