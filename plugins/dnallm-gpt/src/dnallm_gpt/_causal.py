@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor
-from transformers import Cache, DynamicCache, PreTrainedConfig, PreTrainedModel
-from transformers.utils import ModelOutput, can_return_tuple
-
 from dnallm_core.checkpoints import CheckpointFolder
 from dnallm_core.errors import CheckpointError, SequenceError
 from dnallm_core.models import Advance, Attends, CarriesState, Embeds, Model, PredictsBases
+from torch import Tensor
+from transformers import Cache, DynamicCache, PreTrainedConfig, PreTrainedModel
+from transformers.utils import ModelOutput, can_return_tuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,10 +73,12 @@ class CausalForward:
     ) -> CausalOutput:
         """Ids (batch, tokens) to hidden states and logits of the next token."""
         if position_ids is None and attention_mask is not None and attention_mask.ndim == 2:
-            new = (input_ids if input_ids is not None else inputs_embeds).shape[1]
-            position_ids = real_positions(attention_mask)[:, -new:]
+            position_ids = real_positions(attention_mask)[
+                :, -_new_tokens(input_ids, inputs_embeds) :
+            ]
         if self.learned_positions:
-            refuse_beyond(self.config, input_ids, inputs_embeds, past_key_values)
+            new = _new_tokens(input_ids, inputs_embeds)
+            refuse_beyond(self.config, new, past_key_values)
         trunk = self.base_model(
             input_ids=input_ids,
             attention_mask=attention_mask,
@@ -104,22 +105,23 @@ class CausalForward:
         )
 
 
-def refuse_beyond(
-    config: PreTrainedConfig,
-    input_ids: Tensor | None,
-    inputs_embeds: Tensor | None,
-    past_key_values: Cache | None,
-) -> None:
-    """SequenceError where the input runs past the table of positions."""
-    new = input_ids if input_ids is not None else inputs_embeds
+def refuse_beyond(config: PreTrainedConfig, new: int, past_key_values: Cache | None) -> None:
+    """SequenceError where ``new`` more tokens run past the table of positions."""
     past = past_key_values.get_seq_length() if past_key_values is not None else 0
-    tokens = past + (new.shape[1] if new is not None else 0)
-    if tokens > config.max_position_embeddings:
+    if past + new > config.max_position_embeddings:
         raise SequenceError(
-            f"{tokens:,} tokens are too long: this network has "
+            f"{past + new:,} tokens are too long: this network has "
             f"{config.max_position_embeddings:,} learned positions.",
             hint="Cut the sequence into windows, or choose a model that takes more.",
         )
+
+
+def _new_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None) -> int:
+    """Tokens that are not in the cache yet."""
+    given = input_ids if input_ids is not None else inputs_embeds
+    if given is None:
+        raise TypeError("A decoder needs input_ids or inputs_embeds.")
+    return int(given.shape[1])
 
 
 class CausalModel(PredictsBases, Embeds, CarriesState, Attends, Model):

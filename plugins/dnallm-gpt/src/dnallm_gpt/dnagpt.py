@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from dnallm_core.checkpoints import CheckpointFolder
+from dnallm_core.errors import CapabilityError, CheckpointError, SequenceError
 from torch import Tensor, nn
 from transformers import Cache, DynamicCache, GenerationMixin, PreTrainedConfig, PreTrainedModel
 from transformers.masking_utils import create_causal_mask
@@ -22,9 +24,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.utils import can_return_tuple
 
-from dnallm_core.checkpoints import CheckpointFolder, KeyRules
-from dnallm_core.errors import CapabilityError, CheckpointError, SequenceError
-
+from ._attention import plain_attention
 from ._causal import CausalModel, CausalOutput, inference, real_positions, refuse_beyond
 
 # --- configuration ----------------------------------------------------------------------------
@@ -56,24 +56,6 @@ class DNAGPTConfig(PreTrainedConfig):
 # --- layers -----------------------------------------------------------------------------------
 
 
-def plain_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float,
-    dropout: float = 0.0,
-    **_: Any,
-) -> tuple[Tensor, Tensor]:
-    """softmax(q k' / sqrt(d)) v step by step, and the weights (batch, heads, queries, keys)."""
-    scores = query @ key.transpose(-1, -2) * scaling
-    if attention_mask is not None:
-        scores = scores + attention_mask
-    weights = scores.softmax(-1, dtype=torch.float32).to(query.dtype)
-    return (weights @ value).transpose(1, 2), weights
-
-
 class CausalSelfAttention(nn.Module):
     """Queries, keys and values from one matrix, in that order along its rows."""
 
@@ -91,6 +73,7 @@ class CausalSelfAttention(nn.Module):
     def forward(
         self, x: Tensor, mask: Tensor | None, cache: Cache | None, **kwargs: Any
     ) -> tuple[Tensor, Tensor | None]:
+        """States (batch, tokens, width) mixed, and the weights where they are computed."""
         batch, tokens, width = x.shape
         query, key, value = (
             each.view(batch, tokens, -1, self.head_width).transpose(1, 2)
@@ -117,6 +100,7 @@ class FeedForward(nn.Module):
         self.c_proj = nn.Linear(4 * width, width, bias=config.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(batch, tokens, width), token by token."""
         return self.c_proj(F.gelu(self.c_fc(x), approximate="tanh"))
 
 
@@ -133,6 +117,7 @@ class Block(GradientCheckpointingLayer):
     def forward(
         self, x: Tensor, mask: Tensor | None = None, cache: Cache | None = None, **kwargs: Any
     ) -> tuple[Tensor, Tensor | None]:
+        """(batch, tokens, width), and the attention's weights where they are computed."""
         mixed, weights = self.attn(self.ln_1(x), mask, cache, **kwargs)
         x = x + mixed
         return x + self.mlp(self.ln_2(x)), weights
@@ -227,7 +212,7 @@ class DNAGPTForCausalLM(PreTrainedModel, GenerationMixin):
         x = inputs_embeds if inputs_embeds is not None else self.transformer["wte"](input_ids)
         if numbers is not None and number_block is not None:
             x, attention_mask = self._with_numbers(x, attention_mask, numbers, number_block)
-        refuse_beyond(self.config, None, x, past_key_values)
+        refuse_beyond(self.config, x.shape[1], past_key_values)
         if past_key_values is None and use_cache:
             past_key_values = DynamicCache(config=self.config)
         past = past_key_values.get_seq_length() if past_key_values is not None else 0
@@ -244,7 +229,7 @@ class DNAGPTForCausalLM(PreTrainedModel, GenerationMixin):
         )
         x = x + self.transformer["wpe"](position_ids)  # (batch, tokens, width)
         states, attentions = [x], []
-        for block in self.transformer["h"]:
+        for block in self.transformer["h"].children():
             x, weights = block(x, mask=mask, cache=past_key_values, **kwargs)
             states.append(x)
             attentions.append(weights)
@@ -334,13 +319,6 @@ class DNAGPT(CausalModel):
                 f"A width of {seen['embedding_dim']} cannot be shared by {seen['num_heads']} heads."
             )
         return DNAGPTConfig(**seen)
-
-    @classmethod
-    def key_rules(
-        cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]
-    ) -> KeyRules:
-        """The authors' names are the network's; their files wrap them as ``model``."""
-        return KeyRules(rename=[(r"^model\.", "")])
 
     @staticmethod
     def generation_prompt(sequence: str, species: str = "R") -> str:

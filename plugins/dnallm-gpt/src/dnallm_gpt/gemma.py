@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from transformers import GemmaConfig, GemmaForCausalLM, PreTrainedConfig
-
 from dnallm_core.checkpoints import KeyRules
+from transformers import GemmaConfig, GemmaForCausalLM, PreTrainedConfig
 
 from ._causal import CausalForward, CausalModel
 
@@ -46,9 +45,7 @@ class PlantDNAGemma(CausalModel):
         return {**stated, "hidden_act": chosen or "gelu_pytorch_tanh"}
 
     @classmethod
-    def key_rules(
-        cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]
-    ) -> KeyRules:
+    def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """Stock names; older files also hold the rotary frequencies, which are recomputed."""
         return KeyRules(
             ignore=[r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq"],

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedConfig
-
 from dnallm_core.checkpoints import KeyRules
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedConfig
 
 from ._causal import CausalForward, CausalModel
 
@@ -29,9 +28,7 @@ class PlantDNAGPT(CausalModel):
     required = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
 
     @classmethod
-    def key_rules(
-        cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]
-    ) -> KeyRules:
+    def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """Stock names, the trunk's with or without its prefix; older files hold the causal mask."""
         return KeyRules(
             rename=[(r"^(?=(wte|wpe|h|ln_f)\.)", "transformer.")],

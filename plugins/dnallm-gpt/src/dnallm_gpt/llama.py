@@ -6,11 +6,11 @@ a head of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedConfig
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from dnallm_core.checkpoints import KeyRules
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedConfig
 
 from ._causal import CausalForward, CausalModel
 
@@ -24,7 +24,7 @@ class StockLlama(CausalModel):
 
     config_class = LlamaConfig
     network_class = GENERatorForCausalLM
-    model_types = ("llama",)
+    model_types: ClassVar[Sequence[str]] = ("llama",)
     required = (
         "vocab_size",
         "hidden_size",
@@ -34,9 +34,7 @@ class StockLlama(CausalModel):
     )
 
     @classmethod
-    def key_rules(
-        cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]
-    ) -> KeyRules:
+    def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """Stock names; older files also hold the rotary frequencies, which are recomputed."""
         return KeyRules(
             ignore=[r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq"],

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from transformers import MistralConfig, MistralForCausalLM, PreTrainedConfig
+from typing import Any
 
 from dnallm_core.checkpoints import KeyRules
+from transformers import MistralConfig, MistralForCausalLM, PreTrainedConfig
 
 from ._causal import CausalForward, CausalModel
 
@@ -31,9 +31,14 @@ class GenomeOcean(CausalModel):
     )
 
     @classmethod
-    def key_rules(
-        cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]
-    ) -> KeyRules:
+    def settings(cls, stated: dict[str, Any]) -> dict[str, Any]:
+        """A window of 0 is none: what a manifest writes for JSON's null."""
+        if stated.get("sliding_window") == 0:
+            stated["sliding_window"] = None
+        return stated
+
+    @classmethod
+    def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """Stock names; older files also hold the rotary frequencies, which are recomputed."""
         return KeyRules(
             ignore=[r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq"],

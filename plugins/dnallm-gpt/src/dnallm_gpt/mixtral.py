@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from dnallm_core.checkpoints import KeyRules
 from torch import Tensor, nn
 from transformers import MixtralConfig, MixtralForCausalLM, PreTrainedConfig
 from transformers.activations import ACT2FN
 from transformers.models.mixtral.modeling_mixtral import MixtralDecoderLayer
-
-from dnallm_core.checkpoints import KeyRules
 
 from ._causal import CausalForward, CausalModel
 
@@ -32,6 +31,7 @@ class Expert(nn.Module):
         self.activation = ACT2FN[config.hidden_act]
 
     def forward(self, x: Tensor) -> Tensor:
+        """(tokens, width), token by token."""
         return self.w2(self.activation(self.w1(x)) * self.w3(x))
 
 
@@ -45,6 +45,7 @@ class SparseExperts(nn.Module):
         self.experts = nn.ModuleList(Expert(config) for _ in range(config.num_local_experts))
 
     def forward(self, hidden: Tensor) -> Tensor:
+        """(batch, tokens, width), token by token."""
         x = hidden.reshape(-1, hidden.shape[-1])  # (tokens, width)
         probability = self.gate(x).float().softmax(-1)  # (tokens, experts)
         weight, chosen = probability.topk(self.active, dim=-1)  # (tokens, active)
@@ -105,9 +106,7 @@ class MistralDNA(CausalModel):
     )
 
     @classmethod
-    def key_rules(
-        cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]
-    ) -> KeyRules:
+    def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """The published names are the network's."""
         return KeyRules(
             tied={"lm_head.weight": "model.embed_tokens.weight"}
