@@ -70,9 +70,7 @@ def rotate(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     ``states`` (batch, heads, tokens, dim); ``cosine``, ``sine`` (batch or 1, 1, tokens, rotated).
     Dimensions beyond the rotated ones pass unchanged.
     """
-    turned, passed = states.split(
-        [cosine.shape[-1], states.shape[-1] - cosine.shape[-1]], dim=-1
-    )
+    turned, passed = states.split([cosine.shape[-1], states.shape[-1] - cosine.shape[-1]], dim=-1)
     first, second = turned.chunk(2, dim=-1)
     turned = turned * cosine + torch.cat((-second, first), dim=-1) * sine
     return torch.cat((turned, passed), dim=-1) if passed.shape[-1] else turned

@@ -33,7 +33,7 @@ class DnaBert(BertPreTrainedModel):
     """BERT with its masked-language head; positions are counted over real tokens."""
 
     config: DnaBertConfig
-    _tied_weights_keys: ClassVar[dict[str, str]] = {  # type: ignore[misc]
+    _tied_weights_keys: ClassVar[dict[str, str]] = {
         "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
         "cls.predictions.decoder.bias": "cls.predictions.bias",
     }
@@ -144,9 +144,7 @@ class StockBert(PredictsBases, Embeds, ShowsAttention, Model):
         return DnaBert(config)
 
     @classmethod
-    def key_rules(
-        cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]
-    ) -> KeyRules:
+    def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """The keys are the network's own; ``position_ids`` is a plain 0, 1, 2 ... of old releases."""
         return KeyRules(ignore=[r"bert\.embeddings\.position_ids", r"cls\.seq_relationship\..*"])
 

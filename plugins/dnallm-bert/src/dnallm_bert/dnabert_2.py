@@ -45,6 +45,7 @@ class Dnabert2Config(PreTrainedConfig):
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
     pad_token_id: int | None = None
+    tie_word_embeddings: bool = True
     has_head: bool = True
     has_pooler: bool = False
 
@@ -99,14 +100,16 @@ class SelfAttention(nn.Module):
             return attend(query, key, value, near, dropout=dropout, weights=weights)
         slopes = torch.tensor(alibi_slopes(self.heads), device=query.device)
         block = max(1, _LARGEST_BIAS // (self.heads * length))
-        parts = []
+        mixed, shares = [], []
         for place in torch.arange(length, device=query.device).split(block):
             near = symmetric_alibi(slopes, place, length)[None].to(query.dtype)
-            parts.append(
-                attend(query[:, :, place], key, value, near, dropout=dropout, weights=weights)
+            part, share = attend(
+                query[:, :, place], key, value, near, dropout=dropout, weights=weights
             )
-        shares = torch.cat([part[1] for part in parts], dim=2) if weights else None  # type: ignore[misc]
-        return torch.cat([part[0] for part in parts], dim=2), shares
+            mixed.append(part)
+            if share is not None:
+                shares.append(share)
+        return torch.cat(mixed, dim=2), torch.cat(shares, dim=2) if shares else None
 
 
 class SelfOutput(nn.Module):
@@ -236,7 +239,7 @@ class Dnabert2(PreTrainedModel):
     base_model_prefix = "bert"
     supports_gradient_checkpointing = True
     _supports_sdpa = True
-    _no_split_modules: ClassVar[list[str]] = ["Block"]  # type: ignore[misc]
+    _no_split_modules: ClassVar[list[str]] = ["Block"]
 
     def __init__(self, config: Dnabert2Config) -> None:
         super().__init__(config)
@@ -343,7 +346,9 @@ class MosaicBert(Embeds, ShowsAttention, Model):
         stated = settings.read(folder, arguments)
         settings.require_bert_sizes(stated)
         if (act := stated.get("hidden_act", "gelu")) != "gelu":
-            raise CheckpointError(f"The configuration has hidden_act {act!r}; the network has gelu.")
+            raise CheckpointError(
+                f"The configuration has hidden_act {act!r}; the network has gelu."
+            )
         names = {_unprefixed(key) for key in shapes or ()}
         if shapes is not None:
             prefix = "bert." if f"bert.{_WORDS}" in shapes else ""
@@ -365,9 +370,7 @@ class MosaicBert(Embeds, ShowsAttention, Model):
         return Dnabert2(config)
 
     @classmethod
-    def key_rules(
-        cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]
-    ) -> KeyRules:
+    def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """DNABERT-S is published as the bare encoder: without the prefix."""
         return KeyRules(
             rename=[(r"^(?!bert\.|cls\.)", "bert.")],

@@ -53,7 +53,7 @@ class NucleotideTransformer(EsmPreTrainedModel):
     """Nucleotide Transformer with its masked-language head."""
 
     config: NucleotideTransformerConfig
-    _tied_weights_keys: ClassVar[dict[str, str]] = {  # type: ignore[misc]
+    _tied_weights_keys: ClassVar[dict[str, str]] = {
         "lm_head.decoder.weight": "esm.embeddings.word_embeddings.weight"
     }
 
@@ -184,7 +184,7 @@ class NucleotideTransformerFamily(PredictsBases, Embeds, ShowsAttention, Model):
             gated = rows == 2 * stated["intermediate_size"]
             biased = f"{up}.bias" in shapes
             pooler = "esm.pooler.dense.weight" in shapes
-        config = NucleotideTransformerConfig(
+        return NucleotideTransformerConfig(
             **{
                 "tie_word_embeddings": False,
                 "max_position_embeddings": 1026,
@@ -197,7 +197,6 @@ class NucleotideTransformerFamily(PredictsBases, Embeds, ShowsAttention, Model):
             add_bias_fnn=biased if gated else True,
             has_pooler=pooler,
         )
-        return config
 
     @classmethod
     def build(cls, config: PreTrainedConfig) -> PreTrainedModel:
@@ -205,9 +204,7 @@ class NucleotideTransformerFamily(PredictsBases, Embeds, ShowsAttention, Model):
         return NucleotideTransformer(config)
 
     @classmethod
-    def key_rules(
-        cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]
-    ) -> KeyRules:
+    def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """The authors store the rotary frequencies once a layer, transformers once a network."""
         return KeyRules(
             rename=[

@@ -32,7 +32,9 @@ def masked_language_loss(logits: Tensor, labels: Tensor | None) -> Tensor | None
     """Mean cross-entropy over the positions whose label is not -100; None without labels."""
     if labels is None:
         return None
-    return functional.cross_entropy(logits.flatten(0, 1).float(), labels.flatten().to(logits.device))
+    return functional.cross_entropy(
+        logits.flatten(0, 1).float(), labels.flatten().to(logits.device)
+    )
 
 
 def position_ids(attention_mask: Tensor | None) -> Tensor | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import groupby
 
-import torch
 from torch import Tensor
 
 
@@ -62,7 +61,9 @@ def pack(batch: int, tokens: int, attention_mask: Tensor | None) -> Packing:
     lengths = real.sum(-1)
     order = lengths.argsort(stable=True)
     row, column = real[order].nonzero(as_tuple=True)
-    groups = [(len(list(run)), length) for length, run in groupby(lengths[order].tolist()) if length]
+    groups = [
+        (len(list(run)), length) for length, run in groupby(lengths[order].tolist()) if length
+    ]
     index = order[row] * tokens + column
     empty = int((lengths == 0).sum())
     return Packing(batch, tokens, groups or [(0, 0)], index, order.tolist()[empty:])
