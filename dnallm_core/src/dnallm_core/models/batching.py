@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..errors import CapabilityError, SequenceError
-from ..sequences.alphabet import normalised
 from ..sequences.tokenizers import Encoding
+from .prompts import normalised_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,16 +39,18 @@ def encode(
 ) -> list[Encoding]:
     """Encode sequences, refusing what the model cannot take.
 
-    Sequences are normalised first (upper case, U as T) unless ``literal``. Raises SequenceError for
+    Sequences are normalised first (upper case, U as T; the model's own tags, as ``<R>``, may stand
+    among the bases) unless ``literal``. Raises SequenceError for
     one that is empty or beyond a hard limit; beyond a trained length there is one warning.
     """
     encodings = []
     for number, sequence in enumerate(sequences, start=first + 1):
-        text = sequence if literal else normalised(sequence, record=f"sequence {number}")
+        record = f"sequence {number}"
+        text = sequence if literal else normalised_text(model.tokenizer, sequence, record=record)
         if not text:
-            raise SequenceError(f"Sequence {number} is empty.", record=f"sequence {number}")
+            raise SequenceError(f"Sequence {number} is empty.", record=record)
         encoding = model.tokenizer.encode(text, special_tokens=special_tokens)
-        check_length(model, len(text), len(encoding.ids), f"sequence {number}")
+        check_length(model, model.tokenizer.length(text), len(encoding.ids), record)
         encodings.append(encoding)
     return encodings
 
