@@ -82,9 +82,10 @@ class IntegrityError(DnallmError, ValueError):
 
     exit_code = 3
 
-    def __init__(self, sentence: str, *, file: str = "", hint: str = "") -> None:
+    def __init__(self, sentence: str, *, file: str = "", model: str = "", hint: str = "") -> None:
         super().__init__(sentence, hint=hint)
         self.file = file
+        self.model = model
 
 
 class CheckpointError(DnallmError, ValueError):
