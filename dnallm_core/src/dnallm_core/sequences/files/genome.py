@@ -134,13 +134,13 @@ class Genome:
             self._open_plain()
         else:
             self._hold()  # other compressions; no FASTA: its reader says so
+        self._lengths: dict[str, int]
         if self._pysam is not None:
-            named = zip(self._pysam.references, self._pysam.lengths, strict=True)
+            self._lengths = dict(zip(self._pysam.references, self._pysam.lengths, strict=True))
         elif self._file is not None:
-            named = ((name, contig.length) for name, contig in self._index.items())
+            self._lengths = {name: contig.length for name, contig in self._index.items()}
         else:
-            named = ((name, len(sequence)) for name, sequence in self._memory.items())
-        self._lengths: dict[str, int] = dict(named)
+            self._lengths = {name: len(sequence) for name, sequence in self._memory.items()}
 
     def _hold(self) -> None:
         records = read_records(self.path, format="fasta", keep_case=self.keep_case, skip_empty=True)
