@@ -266,13 +266,16 @@ def test_a_file_without_the_tokens_put_round_sequences_is_refused(
             "no tokenizer kind is called 'karacter'. Did you mean \"character\"",
         ),
         ({"kind": "kmer", "strid": 1}, "has no field 'strid'. Did you mean \"stride\""),
-        ({"kind": "kmer", "k": "6"}, "k of a kmer tokenizer is whole number, not '6'"),
+        ({"kind": "kmer", "k": "6"}, "k of a kmer tokenizer must be a whole number, not '6'"),
         (
             {"kind": "kmer", "k": 3, "stride": 4},
             "stride 4 of a kmer tokenizer is more than its k, 3",
         ),
         ({"kind": "character", "case": "loud"}, "is one of keep, upper, lower"),
-        ({"kind": "byte", "special": ["<s>"]}, "special of a byte tokenizer is ids"),
+        (
+            {"kind": "byte", "special": ["<s>"]},
+            "special of a byte tokenizer must be a list of whole numbers",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused_with_the_reason(table: dict, words: str) -> None:

@@ -95,6 +95,16 @@ KINDS: Mapping[str, Mapping[str, Field]] = {
 }
 
 
+_SAID = {
+    "text": "a text",
+    "whole number": "a whole number",
+    "yes or no": "true or false",
+    "tokens": "a list of texts",
+    "ids": "a list of whole numbers",
+    "vocabulary": "a list of texts, or a table token = id",
+}
+
+
 def mistakes(table: Mapping[str, Any]) -> list[str]:
     """What is wrong with a tokenizer's table in a manifest, a sentence each; empty where nothing is."""
     kind = table.get("kind")
@@ -113,7 +123,7 @@ def mistakes(table: Mapping[str, Any]) -> list[str]:
             hint = did_you_mean(nearest(name, fields)) or f"It takes {', '.join(fields)}."
             found.append(f"a {kind} tokenizer has no field {name!r}. {hint}")
         elif not _is_a(field.type, value):
-            found.append(f"{name} of a {kind} tokenizer is {field.type}, not {value!r}")
+            found.append(f"{name} of a {kind} tokenizer must be {_SAID[field.type]}, not {value!r}")
         elif field.words and value not in field.words:
             found.append(f"{name} of a {kind} tokenizer is one of {', '.join(field.words)}")
     found += [
