@@ -1,0 +1,133 @@
+"""One run of a task: its settings, its parts on disk, and the output that is whole or named partial.
+
+While a run goes on, ``OUTPUT.partial/`` holds its settings and one file for each part that is done.
+At the end the parts become ``OUTPUT`` in one rename, ``OUTPUT.run.json`` records how it was made,
+and the folder goes. A run that was interrupted goes on from its parts when it is started again with
+the same settings; with others it is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError
+from .table import Table, read_part, write_part
+
+
+class Run:
+    """The state of one run on disk. Use as a context manager: it holds the output's lock."""
+
+    def __init__(
+        self, output: Path, settings: Mapping[str, Any], *, overwrite: bool = False
+    ) -> None:
+        self.output = output
+        self.settings = json.loads(json.dumps(settings))
+        self.folder = output.with_name(output.name + ".partial")
+        self.record_path = output.with_name(output.name + ".run.json")
+        self.overwrite = overwrite
+        self.resumed_parts = 0
+
+    def __enter__(self) -> Run:
+        from filelock import FileLock, Timeout
+
+        if not self.output.parent.is_dir():
+            raise OutputError(f"There is no folder {self.output.parent} to write into.")
+        if self.output.exists() and not self.overwrite:
+            raise OutputError(
+                f"{self.output} exists already.", hint="Name another output, or pass --overwrite."
+            )
+        self.folder.mkdir(exist_ok=True)
+        self._lock = FileLock(self.folder / "lock")
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise OutputError(f"Another run is writing {self.output} just now.") from None
+        self._begin()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.release()
+        if exception[0] is None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _begin(self) -> None:
+        started = self.folder / "settings.json"
+        if started.exists():
+            before = json.loads(started.read_text())
+            if before == self.settings:
+                self.resumed_parts = self.parts_done()
+                return
+            if not self.overwrite:
+                changed = sorted(
+                    key
+                    for key in {*before, *self.settings}
+                    if before.get(key) != self.settings.get(key)
+                )
+                self._lock.release()
+                raise OutputError(
+                    f"{self.folder} holds an unfinished run with other settings "
+                    f"({', '.join(changed)}).",
+                    hint="Finish it with its own settings, or pass --overwrite to start anew.",
+                )
+            for part in self.folder.glob("part-*"):
+                part.unlink()
+        temporary = self.folder / "settings.writing"
+        temporary.write_text(json.dumps(self.settings, indent=1, sort_keys=True))
+        temporary.replace(started)
+
+    def parts_done(self) -> int:
+        """How many parts lie on disk, counted without a gap from the first."""
+        number = 0
+        while self._part(number).exists():
+            number += 1
+        return number
+
+    def save(self, number: int, table: Table) -> None:
+        """Put one part on disk, whole."""
+        write_part(self._part(number), table)
+
+    def parts(self) -> Iterator[Table]:
+        """Every part in order."""
+        for number in range(self.parts_done()):
+            yield read_part(self._part(number))
+
+    def _part(self, number: int) -> Path:
+        return self.folder / f"part-{number:06d}.npz"
+
+    def finish(self, scratch: Path, record: Mapping[str, Any]) -> None:
+        """Give the finished ``scratch`` file or folder the output's name, and record the run."""
+        if self.output.is_dir():
+            shutil.rmtree(self.output)
+        scratch.replace(self.output)
+        content = {**record, "settings": self.settings}
+        temporary = self.record_path.with_name(self.record_path.name + ".writing")
+        temporary.write_text(json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")
+        temporary.replace(self.record_path)
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def provenance(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Versions that a result depends on, and what the caller adds."""
+    import platform
+    from importlib import metadata
+
+    versions = {}
+    for name in ("dnallm-core", "torch", "transformers", "numpy"):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = None
+    return {"python": platform.python_version(), "versions": versions, **extra}
