@@ -35,20 +35,20 @@ def encode(
     *,
     special_tokens: bool = True,
     literal: bool = False,
-    first: int = 0,
+    names: Sequence[str] | None = None,
 ) -> list[Encoding]:
     """Encode sequences, refusing what the model cannot take.
 
     Sequences are normalised first (upper case, U as T; the model's own tags, as ``<R>``, may stand
-    among the bases) unless ``literal``. Raises SequenceError for
-    one that is empty or beyond a hard limit; beyond a trained length there is one warning.
+    among the bases) unless ``literal``. Raises SequenceError for one that is empty or beyond a hard
+    limit, by its name or number; beyond a trained length there is one warning.
     """
     encodings = []
-    for number, sequence in enumerate(sequences, start=first + 1):
-        record = f"sequence {number}"
+    for number, sequence in enumerate(sequences):
+        record = names[number] if names is not None else f"sequence {number + 1}"
         text = sequence if literal else normalised_text(model.tokenizer, sequence, record=record)
         if not text:
-            raise SequenceError(f"Sequence {number} is empty.", record=record)
+            raise SequenceError(f"{record} is empty.", record=record)
         encoding = model.tokenizer.encode(text, special_tokens=special_tokens)
         check_length(model, model.tokenizer.length(text), len(encoding.ids), record)
         encodings.append(encoding)
@@ -62,7 +62,7 @@ def check_length(model: Model, length: int, tokens: int, record: str) -> None:
     if facts.length_limit == "none" or most_tokens is None or tokens <= most_tokens:
         return
     sentence = (
-        f"{record.capitalize()} has {length:,} bp ({tokens:,} tokens); {facts.id} was made for "
+        f"{record} has {length:,} bp ({tokens:,} tokens); {facts.id} was made for "
         f"{most_tokens:,} tokens"
         + (f" (about {facts.max_length:,} bp)." if facts.max_length else ".")
     )

@@ -46,35 +46,70 @@ def embed(
     import numpy as np
 
     require(model, Embeds, "has no token states to embed with", "embedding")
+    check_pooling(pooling)
+    listed = as_list(sequences)
+    vectors = embed_encodings(model, encode(model, listed), pooling=pooling, layer=layer, **limits)
+    if both_strands:
+        other = encode(model, [reverse_complement(each) for each in listed])
+        reverse = embed_encodings(model, other, pooling=pooling, layer=layer, **limits)
+        vectors = (vectors + reverse) / 2
+    return vectors
+
+
+def check_pooling(pooling: str) -> None:
+    """Raise RequirementError unless ``pooling`` is one of ``POOLINGS``."""
     if pooling not in POOLINGS:
         raise RequirementError(
             f"There is no pooling {pooling!r}.",
             requirement="pooling",
             hint=f"One of {', '.join(POOLINGS)}.",
         )
-    listed = as_list(sequences)
-    if both_strands:
-        forward = embed(model, listed, pooling=pooling, layer=layer, **limits)
-        other = [reverse_complement(each) for each in listed]
-        return (forward + embed(model, other, pooling=pooling, layer=layer, **limits)) / 2
-    result: list[Any] = [None] * len(listed)
-    for batch in batches(model, encode(model, listed), **limits):
+
+
+def embed_encodings(
+    model: Model, encodings: Sequence[Encoding], *, pooling: str, layer: int, **limits: int
+) -> NDArray[np.float32]:
+    """Vectors (n, width) of what is encoded already."""
+    import numpy as np
+
+    result: list[Any] = [None] * len(encodings)
+    for batch in batches(model, encodings, **limits):
         states = _states(model, batch.inputs, layer)
-        for place, row in enumerate(batch.rows):
-            vector = _pooled(model, states[place], batch.encodings[place], pooling)
-            result[row] = vector.float().cpu().numpy()
+        pooled = [
+            _pooled(model, states[place], encoding, pooling)
+            for place, encoding in enumerate(batch.encodings)
+        ]
+        for row, vector in zip(batch.rows, _to_numpy(pooled), strict=True):
+            result[row] = vector
     if not result:
         return np.empty((0, 0), dtype=np.float32)
     return np.stack(result)
 
 
+def token_vectors(
+    model: Model, encodings: Sequence[Encoding], *, layer: int, **limits: int
+) -> list[NDArray[np.float32]]:
+    """Vectors (tokens, width) of each encoding."""
+    result: list[Any] = [None] * len(encodings)
+    for batch in batches(model, encodings, **limits):
+        states = _states(model, batch.inputs, layer).float().cpu().numpy()
+        for place, row in enumerate(batch.rows):
+            result[row] = states[place, : len(batch.encodings[place].ids)]
+    return result
+
+
 def embed_tokens(model: Model, sequence: str, *, layer: int = -1) -> TokenEmbeddings:
     """A vector for every token of one sequence, special tokens included (their offsets are empty)."""
     require(model, Embeds, "has no token states to embed with", "token-embedding")
-    (batch,) = batches(model, encode(model, [sequence]))
-    states = _states(model, batch.inputs, layer)[0]
-    vectors = states.float().cpu().numpy()
-    return TokenEmbeddings(vectors, batch.encodings[0].offsets)
+    encodings = encode(model, [sequence])
+    (vectors,) = token_vectors(model, encodings, layer=layer)
+    return TokenEmbeddings(vectors, encodings[0].offsets)
+
+
+def _to_numpy(pooled: list[Tensor]) -> NDArray[np.float32]:
+    import torch
+
+    return torch.stack(pooled).float().cpu().numpy()
 
 
 def _states(model: Model, inputs: dict[str, Tensor], layer: int) -> Tensor:

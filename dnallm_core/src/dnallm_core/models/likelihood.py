@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CapabilityError, RequirementError
 from ..sequences.alphabet import normalised, reverse_complement
 from .batching import ROWS_A_BATCH, TOKENS_A_BATCH, as_list, batches, collate, encode, require
-from .protocols import PredictsBases
+from .protocols import CarriesState, PredictsBases
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,17 +34,25 @@ if TYPE_CHECKING:
 
 BASES = "ACGT"
 REDUCTIONS = ("mean", "sum", "none")
+STREAMED_CHUNK = 16_384  # tokens; longer sequences go through a network that carries state
 
 
 def logits(
     model: Model, sequences: str | Sequence[str], *, special_tokens: bool = True, **limits: int
 ) -> list[NDArray[np.float32]]:
     """Logits (tokens, vocabulary) float32, one array a sequence."""
+    require(model, PredictsBases, "has no head that predicts tokens", "scoring")
+    encodings = encode(model, as_list(sequences), special_tokens=special_tokens)
+    return logits_of(model, encodings, **limits)
+
+
+def logits_of(
+    model: Model, encodings: Sequence[Encoding], **limits: int
+) -> list[NDArray[np.float32]]:
+    """Logits (tokens, vocabulary) of what is encoded already."""
     import torch
 
-    require(model, PredictsBases, "has no head that predicts tokens", "scoring")
     assert isinstance(model, PredictsBases)
-    encodings = encode(model, as_list(sequences), special_tokens=special_tokens)
     result: list[Any] = [None] * len(encodings)
     with torch.inference_mode():
         for batch in batches(model, encodings, **limits):
@@ -105,21 +113,46 @@ def _causal(model: Model, sequences: list[str], limits: dict[str, int]) -> Itera
 
     assert isinstance(model, PredictsBases)
     encodings = encode(model, sequences)
-    result: list[Any] = [None] * len(encodings)
+    long = [
+        row
+        for row, encoding in enumerate(encodings)
+        if isinstance(model, CarriesState) and len(encoding.ids) > STREAMED_CHUNK
+    ]
+    short = sorted(set(range(len(encodings))) - set(long))
+    taken: dict[int, Any] = {row: _streamed(model, encodings[row].ids) for row in long}
     with torch.inference_mode():
-        for batch in batches(model, encodings, **limits):
+        for batch in batches(model, [encodings[row] for row in short], **limits):
             values = model.token_logits(batch.inputs)
             for place, row in enumerate(batch.rows):
-                encoding = batch.encodings[place]
-                count = len(encoding.ids)
+                count = len(batch.encodings[place].ids)
                 targets = batch.inputs["input_ids"][place, 1:count]
-                taken = _log_probability(values[place, : count - 1], targets).cpu().numpy()
-                per_base = np.full(len(sequences[row]), np.nan, dtype=np.float32)
-                for value, (start, end) in zip(taken, encoding.offsets[1:], strict=True):
-                    if end > start:
-                        per_base[start:end] = value / (end - start)
-                result[row] = _known_only(per_base, sequences[row])
-    yield from result
+                found = _log_probability(values[place, : count - 1], targets)
+                taken[short[row]] = found.cpu().numpy()
+    for row, encoding in enumerate(encodings):
+        per_base = np.full(len(sequences[row]), np.nan, dtype=np.float32)
+        starts, ends = np.array(encoding.offsets[1:], dtype=np.int64).reshape(-1, 2).T
+        single = ends - starts == 1
+        per_base[starts[single]] = taken[row][single]
+        for at in np.flatnonzero(ends - starts > 1):
+            per_base[starts[at] : ends[at]] = taken[row][at] / (ends[at] - starts[at])
+        yield _known_only(per_base, sequences[row])
+
+
+def _streamed(model: Any, ids: list[int]) -> Any:
+    """log P of ids[1:], the network's state carried from chunk to chunk: memory stays flat."""
+    import numpy as np
+    import torch
+
+    state, before, parts = None, None, []
+    with torch.inference_mode():
+        for at in range(0, len(ids), STREAMED_CHUNK):
+            chunk = torch.tensor([ids[at : at + STREAMED_CHUNK]], device=model.device)
+            values, state = model.advance(chunk, state)
+            rows = values[0] if before is None else torch.cat([before, values[0]])
+            targets = chunk[0] if before is not None else chunk[0, 1:]
+            parts.append(_log_probability(rows[:-1], targets).cpu().numpy())
+            before = rows[-1:].clone()
+    return np.concatenate(parts)
 
 
 def _log_probability(rows: Tensor, targets: Tensor) -> Tensor:

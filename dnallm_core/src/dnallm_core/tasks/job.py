@@ -1,0 +1,119 @@
+"""One task over one input, from settings to a whole output: what every task shares."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import OutputError
+from .outputs import writer_for
+from .pipeline import Pipeline
+from .progress import Progress
+from .run import Run, file_digest, provenance
+from .table import Table
+
+if TYPE_CHECKING:
+    from ..models import Model
+
+Item = TypeVar("Item")
+
+PART_BASES = 131_072  # bp a part: what an interruption costs at most, and what is held in memory
+
+
+@dataclass
+class Job:
+    """What is run, on what, and where it goes.
+
+    ``settings`` are everything that the result depends on; together with the input's hash and the
+    model's provenance they are recorded beside the output, and ``dnallm rerun`` repeats them.
+    """
+
+    task: str
+    model: Model
+    source: Path | str
+    output: Path
+    settings: Mapping[str, Any]
+    overwrite: bool = False
+    quiet: bool = False
+    endings: Iterable[str] | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def carry_out(
+        self,
+        parts: Callable[[], Iterable[list[Item]]],
+        *,
+        prepare: Callable[[list[Item]], Any],
+        compute: Callable[[Any], Table],
+        size: Callable[[list[Item]], int],
+        total: int | None = None,
+        shape: Callable[[Iterator[Table]], Iterator[Table]] | None = None,
+    ) -> dict[str, Any]:
+        """Compute what is missing, write the output, and return the record of the run.
+
+        ``shape`` may turn the parts' tables into those that the format wants.
+        """
+        write = writer_for(self.output, self.endings)
+        began = time.monotonic()
+        settings = {
+            "task": self.task,
+            "input": str(self.source),
+            "input_sha256": self._digest(),
+            **{key: value for key, value in self.model.provenance.items() if key != "device"},
+            **self.settings,
+        }
+        progress = Progress(total, quiet=self.quiet)
+        try:
+            with Run(self.output, settings, overwrite=self.overwrite) as run:
+                Pipeline(
+                    run, parts(), prepare=prepare, compute=compute, size=size, progress=progress
+                ).go()
+                progress.close()
+                scratch = run.folder / "whole"
+                tables = run.parts() if shape is None else shape(run.parts())
+                details = {
+                    "name": self.output.name,
+                    "settings": settings,
+                    "model": self.model.manifest.id,
+                    **self.details,
+                }
+                if self.output.name.endswith(".zarr"):
+                    details["text_widths"] = _text_widths(run.parts())
+                write(scratch, tables, details)
+                record = provenance(
+                    {
+                        "model": dict(self.model.provenance),
+                        "seconds": round(time.monotonic() - began, 3),
+                        "resumed_parts": run.resumed_parts,
+                        "parts": run.parts_done(),
+                        "bases": progress.done + progress.skipped,
+                    }
+                )
+                run.finish(scratch, record)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OutputError(
+                    f"The disk is full: {self.output} could not be finished.",
+                    hint="What is done is kept beside it; free some space and run the same "
+                    "command again: it goes on from there.",
+                ) from error
+            raise
+        return record
+
+    def _digest(self) -> str | None:
+        path = Path(self.source)
+        return file_digest(path) if path.is_file() else None
+
+
+def _text_widths(tables: Iterator[Table]) -> dict[str, int]:
+    """Longest text of each column, which a format of fixed width wants to know first."""
+    widths: dict[str, int] = {}
+    for table in tables:
+        for name, column in table.columns.items():
+            if isinstance(column, list):
+                longest = max((len(text) for text in column), default=1)
+                widths[name] = max(widths.get(name, 1), longest)
+    return widths
