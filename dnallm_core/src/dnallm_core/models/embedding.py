@@ -43,8 +43,6 @@ def embed(
     says), ``max``, ``first`` or ``last`` token. ``layer``: 0 the embedding, -1 what the head reads.
     ``both_strands``: the mean of a sequence's vector and its reverse complement's.
     """
-    import numpy as np
-
     require(model, Embeds, "has no token states to embed with", "embedding")
     check_pooling(pooling)
     listed = as_list(sequences)

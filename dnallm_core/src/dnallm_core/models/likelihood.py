@@ -139,7 +139,7 @@ def _causal(model: Model, sequences: list[str], limits: dict[str, int]) -> Itera
 
 
 def _streamed(model: Any, ids: list[int]) -> Any:
-    """log P of ids[1:], the network's state carried from chunk to chunk: memory stays flat."""
+    """Log P of ids[1:], the network's state carried from chunk to chunk: memory stays flat."""
     import numpy as np
     import torch
 

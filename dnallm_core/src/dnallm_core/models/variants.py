@@ -38,7 +38,7 @@ class VariantLike(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Placed:
+class PlacedVariant:
     """A variant in its window: ``start`` 0-based inside ``window``."""
 
     window: str
@@ -54,8 +54,8 @@ class _Placed:
     def alternative(self) -> str:
         return self.window[: self.start] + self.alt + self.window[self.start + len(self.ref) :]
 
-    def reversed(self) -> _Placed:
-        return _Placed(
+    def reversed(self) -> PlacedVariant:
+        return PlacedVariant(
             reverse_complement(self.window),
             len(self.window) - self.start - len(self.ref),
             reverse_complement(self.ref),
@@ -84,7 +84,7 @@ def variant_effects(
     import numpy as np
 
     text = normalised(reference)
-    size = _window_size(model, len(text), window)
+    size = window_size(model, len(text), window)
     placed = [_place(text, each, size, number) for number, each in enumerate(variants, start=1)]
     effects = placed_effects(model, placed, **limits)
     if both_strands:
@@ -93,7 +93,7 @@ def variant_effects(
     return effects.astype(np.float32)
 
 
-def placed_effects(model: Model, placed: Sequence[_Placed], **limits: int) -> NDArray[Any]:
+def placed_effects(model: Model, placed: Sequence[PlacedVariant], **limits: int) -> NDArray[Any]:
     """Effects (n,) of variants in their windows, on the strand that the windows show."""
     import numpy as np
 
@@ -113,7 +113,7 @@ def placed_effects(model: Model, placed: Sequence[_Placed], **limits: int) -> ND
     return effects
 
 
-def _marginals(model: Model, placed: Sequence[_Placed], limits: dict[str, int]) -> Any:
+def _marginals(model: Model, placed: Sequence[PlacedVariant], limits: dict[str, int]) -> Any:
     """Log P(alt) - log P(ref) at the masked base, a forward for each distinct position."""
     import numpy as np
 
@@ -130,7 +130,7 @@ def _marginals(model: Model, placed: Sequence[_Placed], limits: dict[str, int]) 
     return alternative - table[rows, [BASES.index(each.ref) for each in placed]]
 
 
-def _differences(model: Model, placed: Sequence[_Placed], limits: dict[str, int]) -> Any:
+def _differences(model: Model, placed: Sequence[PlacedVariant], limits: dict[str, int]) -> Any:
     """Log-likelihood of the alternative window less that of the reference window."""
     import numpy as np
 
@@ -140,7 +140,7 @@ def _differences(model: Model, placed: Sequence[_Placed], limits: dict[str, int]
     return np.array([value_of[each.alternative] - value_of[each.window] for each in placed])
 
 
-def _by_rates(model: Any, placed: Sequence[_Placed], effects: NDArray[Any]) -> NDArray[Any]:
+def _by_rates(model: Any, placed: Sequence[PlacedVariant], effects: NDArray[Any]) -> NDArray[Any]:
     import torch
 
     from .batching import batches, encode
@@ -162,14 +162,15 @@ def _by_rates(model: Any, placed: Sequence[_Placed], effects: NDArray[Any]) -> N
     return effects
 
 
-def _window_size(model: Model, length: int, window: int | None) -> int:
+def window_size(model: Model, length: int, window: int | None) -> int:
+    """Bp that the model sees around a variant: as asked, or 512 or what it takes at most."""
     most = model.manifest.max_length
     if window is None:
         window = DEFAULT_WINDOW if most is None else min(DEFAULT_WINDOW, most)
     return min(window, length)
 
 
-def _place(text: str, variant: Any, size: int, number: int) -> _Placed:
+def _place(text: str, variant: Any, size: int, number: int) -> PlacedVariant:
     position, ref, alt = (
         variant if isinstance(variant, tuple) else (variant.pos, variant.ref, variant.alt)
     )
@@ -192,6 +193,16 @@ def _place(text: str, variant: Any, size: int, number: int) -> _Placed:
             position=position,
             hint="Positions are 1-based; is it another assembly?",
         )
-    start = min(max(at - size // 2, 0), len(text) - size)
-    end = max(start + size, at + len(ref))
-    return _Placed(text[start:end], at - start, ref, alt)
+    start, end = window_around(at, len(ref), size, len(text))
+    return PlacedVariant(text[start:end], at - start, ref, alt)
+
+
+def window_around(at: int, width: int, size: int, length: int) -> tuple[int, int]:
+    """[start, end) of the ``size`` bp around ``width`` bases at 0-based ``at``.
+
+    At a contig's ends the window slides and keeps its size; an allele longer than the window
+    widens it. A function of the position and the settings alone.
+    """
+    size = min(size, length)
+    start = min(max(at - size // 2, 0), length - size)
+    return start, max(start + size, at + width)

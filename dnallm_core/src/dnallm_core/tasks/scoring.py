@@ -48,9 +48,7 @@ def score_file(
     def compute(part: list[Piece]) -> Table:
         texts = [each.sequence for each in part]
         found = limit.attempt(
-            lambda most: score(
-                model, texts, reduce="none", both_strands=both_strands, tokens=most
-            )
+            lambda most: score(model, texts, reduce="none", both_strands=both_strands, tokens=most)
         )
         if per_base:
             return _base_table(part, list(found))
@@ -131,7 +129,9 @@ def _base_table(part: list[Piece], found: list[Any]) -> Table:
         starts.append(np.arange(first, last, dtype=np.int64))
         values.append(np.asarray(value, dtype=np.float32)[first - piece.start : last - piece.start])
     start = np.concatenate(starts)
-    return Table({"chrom": chrom, "start": start, "end": start + 1, "value": np.concatenate(values)})
+    return Table(
+        {"chrom": chrom, "start": start, "end": start + 1, "value": np.concatenate(values)}
+    )
 
 
 def logits_file(

@@ -46,9 +46,11 @@ def _rows(table: Table) -> Iterator[list[str]]:
     for row in table.rows():
         cells: list[str] = []
         for value in row:
-            cells += [_cell(each) for each in value] if hasattr(value, "__len__") and not (
-                isinstance(value, str)
-            ) else [_cell(value)]
+            cells += (
+                [_cell(each) for each in value]
+                if hasattr(value, "__len__") and not (isinstance(value, str))
+                else [_cell(value)]
+            )
         yield cells
 
 

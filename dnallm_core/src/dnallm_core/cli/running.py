@@ -1,0 +1,133 @@
+"""What the commands that run a model share: flags, loading, reading, and what is said at the end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RequirementError, SequenceError
+from .output import print_json, say
+
+if TYPE_CHECKING:
+    from ..models import Model
+    from ..sequences.files import Record
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the model and how it is loaded."""
+    parser.add_argument("model", help="a model's id or alias; with --weights a family")
+    group = parser.add_argument_group("loading")
+    group.add_argument("--weights", metavar="FOLDER", help="a checkpoint in its authors' layout")
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    group.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16")
+    group.add_argument("--offline", action="store_true", help="never ask the network")
+    group.add_argument(
+        "--batch-tokens", type=_positive, default=16_384, metavar="N", help="tokens a batch at most"
+    )
+
+
+def add_output(parser: argparse.ArgumentParser, formats: str) -> None:
+    """Add the output and how it is written."""
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="FILE", type=Path, help=f"one of {formats}"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("--json", action="store_true", help="print the run's record as JSON")
+
+
+def add_input(parser: argparse.ArgumentParser) -> None:
+    """Add a file of sequences and how it is read."""
+    parser.add_argument(
+        "input", help="FASTA, FASTQ, CSV, TSV, Parquet or lines, compressed or not; - for stdin"
+    )
+    group = parser.add_argument_group("reading")
+    group.add_argument("--format", help="fasta, fastq, table or lines (default: told by content)")
+    group.add_argument("--column", help="a table's column of sequences")
+    group.add_argument("--name-column", help="a table's column of names")
+    group.add_argument("--skip-empty", action="store_true", help="leave out empty records")
+    group.add_argument("--duplicates", help="of a name: error, suffix or keep")
+
+
+def add_windows(parser: argparse.ArgumentParser) -> None:
+    """Add windows of long sequences."""
+    parser.add_argument("--window", type=_length, metavar="BP", help="cut sequences into windows")
+    parser.add_argument("--stride", type=_length, metavar="BP", help="from window to window")
+
+
+def open_model(options: argparse.Namespace) -> Model:
+    """Load the model that the flags say, and tell what became of it."""
+    from ..loading import load
+
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    model = load(
+        options.model,
+        weights=options.weights,
+        device=options.device,
+        dtype=options.dtype,
+        offline=True if options.offline else None,
+    )
+    if not options.quiet:
+        engine = getattr(model, "engine", None)
+        say(
+            f"{model.manifest.id} on {model.provenance['device']} in {model.provenance['dtype']}"
+            + (f", {engine} engine" if engine else "")
+        )
+    return model
+
+
+def read_input(options: argparse.Namespace) -> Iterator[Record]:
+    """The records of the input that the flags say."""
+    from ..sequences.files import read_records
+
+    return read_records(
+        options.input,
+        format=options.format,
+        column=options.column,
+        name_column=options.name_column,
+        skip_empty=options.skip_empty,
+        duplicates=options.duplicates,
+    )
+
+
+def finish(options: argparse.Namespace, record: dict[str, Any]) -> int:
+    """Say what was written."""
+    if options.json:
+        print_json({"output": str(options.output), "run": record})
+    elif not options.quiet:
+        say(f"wrote {options.output} in {record['seconds']:.1f} s")
+    if record.get("warning"):
+        say(record["warning"])
+    return 0
+
+
+def parse_region(text: str) -> Any:
+    """``chr1:1001-2000`` (1-based, both included) as a Region, or a whole contig's name."""
+    from ..sequences.files import Region
+
+    contig, colon, span = text.rpartition(":")
+    first, dash, last = span.replace(",", "").partition("-")
+    if colon and dash and first.isdigit() and last.isdigit():
+        if not 1 <= int(first) <= int(last):
+            raise SequenceError(f"{text!r} begins before 1 or ends before it begins.")
+        return Region(contig, int(first) - 1, int(last))
+    return Region(text, 0, -1)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def _length(text: str) -> int:
+    from ..capabilities import parse_length
+
+    try:
+        return parse_length(text)
+    except RequirementError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
