@@ -26,6 +26,19 @@ max_length = 64
 licence = { id = "MIT", commercial = true }
 trained_on = { domains = ["virus"] }
 
+[families.toy-causal]
+title = "Toy, causal"
+architecture = "decoder-transformer"
+direction = "causal"
+objective = "causal-language-modelling"
+implementation = "toy_plugin.network:ToyCausal"
+scaling = { time = "quadratic", memory = "quadratic" }
+tasks = ["embedding", "token-embedding", "scoring", "variant-effect", "generation"]
+resolution = 1.0
+max_length = 200
+tokenizer = { kind = "character", vocabulary = ["[PAD]", "[BOS]", "[UNK]", "A", "C", "G", "T", "N"], \
+unknown = "[UNK]", pad = "[PAD]", prefix = ["[BOS]"], special = ["[BOS]"] }
+
 [families.toy.tokenizer]
 kind = "character"
 vocabulary = ["[PAD]", "[MASK]", "[UNK]", "A", "C", "G", "T", "N"]
@@ -42,7 +55,7 @@ weights = { bundled = "weights" }
 
 NETWORK = '''\
 """A toy network: stock BERT, as small as it goes."""
-from dnallm_core.models import Embeds, Model, PredictsBases
+from dnallm_core.models import Advance, CarriesState, Embeds, Model, PredictsBases
 
 
 class Toy(PredictsBases, Embeds, Model):
@@ -59,6 +72,34 @@ class Toy(PredictsBases, Embeds, Model):
     def build(cls, config):
         from transformers import BertForMaskedLM
         return BertForMaskedLM(config)
+
+    def token_states(self, inputs, layer=-1):
+        return self.module(**inputs, output_hidden_states=True).hidden_states[layer]
+
+
+class ToyCausal(PredictsBases, Embeds, CarriesState, Model):
+    @classmethod
+    def read_config(cls, folder, arguments, shapes):
+        from transformers import GPT2Config
+        settings = dict(vocab_size=8, n_embd=16, n_layer=2, n_head=2, n_positions=40_000)
+        settings.update(folder.config if folder else {})
+        return GPT2Config(**settings)
+
+    @classmethod
+    def build(cls, config):
+        from transformers import GPT2LMHeadModel
+        return GPT2LMHeadModel(config)
+
+    def token_states(self, inputs, layer=-1):
+        return self.module(**inputs, output_hidden_states=True).hidden_states[layer]
+
+    def advance(self, input_ids, state=None):
+        found = self.module(input_ids=input_ids, past_key_values=state, use_cache=True)
+        return Advance(found.logits, found.past_key_values)
+
+    def select_rows(self, state, rows):
+        state.batch_select_indices(rows)
+        return state
 '''
 
 
@@ -118,4 +159,32 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Laboratory:
             del sys.modules[name]
 
 
-InstallToy = Callable[..., Path]
+@pytest.fixture
+def toy(laboratory: Laboratory, tmp_path: Path) -> Callable[..., object]:
+    """Load a toy model with random weights: ``toy("toy")`` masked, ``toy("toy-causal")`` causal."""
+
+    def make(family: str = "toy", seed: int = 0, spread: float = 0.6) -> object:
+        import torch
+        from dnallm_core.loading import build, find_implementation
+        from safetensors.torch import save_file
+
+        import dnallm_core
+
+        laboratory.install()
+        facts = dnallm_core.catalog().family(family)
+        assert facts is not None
+        implementation = find_implementation(facts)
+        meta = build(implementation, implementation.read_config(None, {}, None))
+        generator = torch.Generator().manual_seed(seed)
+        seen: set[int] = set()
+        tensors = {}
+        for name, tensor in meta.state_dict(keep_vars=True).items():
+            if id(tensor) not in seen:
+                seen.add(id(tensor))
+                tensors[name] = spread * torch.randn(tensor.shape, generator=generator)
+        folder = tmp_path / f"{family}-{seed}"
+        folder.mkdir()
+        save_file(tensors, folder / "model.safetensors")
+        return dnallm_core.load(family, weights=folder, device="cpu", dtype="float32")
+
+    return make

@@ -117,7 +117,7 @@ def test_pip_install_from_a_folder_of_wheels(wheelhouse, tmp_path):
             "bundled",
             "--json",
             cwd=tmp_path,
-        )  # fmt: skip
+        )
     )
     assert chosen["ranked"][0]["installed"]
     assert _run(binaries / "dnallm", "doctor", cwd=tmp_path).endswith("No problem found.\n")
@@ -145,7 +145,7 @@ def test_the_core_alone_lists_and_selects_without_torch(wheelhouse, tmp_path):
             "24GB",
             "--json",
             cwd=tmp_path,
-        )  # fmt: skip
+        )
     )
     assert chosen["ranked"][0]["install"].startswith("pip install")
 

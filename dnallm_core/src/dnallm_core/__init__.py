@@ -9,8 +9,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# Not on demand as the others: the function has the name of its module, which an import of that
+# module alone would leave standing here in its place.
+from .catalog import Catalog, catalog
+
 if TYPE_CHECKING:
-    from .catalog import Catalog, catalog
     from .choosing import select
     from .loading import load
     from .manifest.model import ModelManifest
@@ -20,10 +23,8 @@ __version__ = "2.0.0"
 __all__ = ["Catalog", "Model", "ModelManifest", "catalog", "load", "select"]
 
 _HOMES = {
-    "Catalog": ".catalog",
     "Model": ".models",
     "ModelManifest": ".manifest.model",
-    "catalog": ".catalog",
     "load": ".loading",
     "select": ".choosing",
 }

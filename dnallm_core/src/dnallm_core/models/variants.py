@@ -48,13 +48,16 @@ class PlacedVariant:
 
     @property
     def is_substitution(self) -> bool:
+        """Whether one base stands for one."""
         return len(self.ref) == len(self.alt) == 1
 
     @property
     def alternative(self) -> str:
+        """The window with the alternative allele in it."""
         return self.window[: self.start] + self.alt + self.window[self.start + len(self.ref) :]
 
     def reversed(self) -> PlacedVariant:
+        """The same variant, read on the other strand."""
         return PlacedVariant(
             reverse_complement(self.window),
             len(self.window) - self.start - len(self.ref),
@@ -193,16 +196,17 @@ def _place(text: str, variant: Any, size: int, number: int) -> PlacedVariant:
             position=position,
             hint="Positions are 1-based; is it another assembly?",
         )
-    start, end = window_around(at, len(ref), size, len(text))
+    start, end = window_around(at, ref, alt, size, len(text))
     return PlacedVariant(text[start:end], at - start, ref, alt)
 
 
-def window_around(at: int, width: int, size: int, length: int) -> tuple[int, int]:
-    """[start, end) of the ``size`` bp around ``width`` bases at 0-based ``at``.
+def window_around(at: int, ref: str, alt: str, size: int, length: int) -> tuple[int, int]:
+    """[start, end) of the bp around alleles that stand at 0-based ``at``.
 
-    At a contig's ends the window slides and keeps its size; an allele longer than the window
-    widens it. A function of the position and the settings alone.
+    Neither the reference window nor the alternative one is longer than ``size``, unless an allele
+    alone is. At a contig's ends the window slides and keeps its size. A function of the position,
+    the alleles and the settings alone.
     """
-    size = min(size, length)
+    size = min(max(size - max(0, len(alt) - len(ref)), 1), length)
     start = min(max(at - size // 2, 0), length - size)
-    return start, max(start + size, at + width)
+    return start, max(start + size, at + len(ref))

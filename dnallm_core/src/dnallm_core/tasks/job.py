@@ -80,8 +80,6 @@ class Job:
                     "model": self.model.manifest.id,
                     **self.details,
                 }
-                if self.output.name.endswith(".zarr"):
-                    details["text_widths"] = _text_widths(run.parts())
                 write(scratch, tables, details)
                 record = provenance(
                     {
@@ -106,14 +104,3 @@ class Job:
     def _digest(self) -> str | None:
         path = Path(self.source)
         return file_digest(path) if path.is_file() else None
-
-
-def _text_widths(tables: Iterator[Table]) -> dict[str, int]:
-    """Longest text of each column, which a format of fixed width wants to know first."""
-    widths: dict[str, int] = {}
-    for table in tables:
-        for name, column in table.columns.items():
-            if isinstance(column, list):
-                longest = max((len(text) for text in column), default=1)
-                widths[name] = max(widths.get(name, 1), longest)
-    return widths

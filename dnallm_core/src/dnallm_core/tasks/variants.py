@@ -142,7 +142,7 @@ def _placed(
     length = genome.lengths[contig]
     size = window_size(model, length, window)
     at = variant.pos - 1
-    start, end = window_around(at, len(variant.ref), size, length)
+    start, end = window_around(at, variant.ref, variant.alt, size, length)
     if len(variant.alt) > size or len(variant.ref) > size:
         return f"an allele is longer than the window of {size:,} bp"
     text = genome.fetch(variant.chrom, start, end)

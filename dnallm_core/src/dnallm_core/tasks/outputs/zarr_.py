@@ -10,21 +10,21 @@ from ..table import Table
 
 
 def write(path: Path, tables: Iterable[Table], details: Mapping[str, Any]) -> None:
-    """Write a group with one array a column; texts are fixed-width strings of the longest."""
+    """Write a group with one array a column."""
     import numpy as np
     import zarr
 
     group = zarr.open_group(str(path), mode="w", attributes={"dnallm": details["settings"]})
-    widths = details.get("text_widths") or {}
     for table in tables:
         for name, column in table.columns.items():
-            if isinstance(column, np.ndarray):
-                array = column
-            else:
-                array = np.array(column, dtype=f"<U{max(1, widths.get(name, 1))}")
+            text = not isinstance(column, np.ndarray)
+            array = np.array(column, dtype=object) if text else np.asarray(column)
             if name not in group:
                 chunks = (min(max(len(array), 1), 4096), *array.shape[1:])
                 group.create_array(
-                    name, shape=(0, *array.shape[1:]), dtype=array.dtype, chunks=chunks
+                    name,
+                    shape=(0, *array.shape[1:]),
+                    dtype=str if text else array.dtype,
+                    chunks=chunks,
                 )
             group[name].append(array)
