@@ -145,7 +145,7 @@ def test_a_substitution_is_the_masked_marginal(toy):
 
 def test_every_other_variant_is_the_plain_difference_of_likelihoods(toy):
     for family in ("toy", "toy-causal"):
-        model = toy(family)
+        model = toy(family, spread=0.2)
         sequence = "ACGTTGACCA"
         for position, ref, alt in ((4, "TT", "T"), (4, "T", "TGA"), (4, "TT", "GA")):
             at = position - 1

@@ -69,11 +69,11 @@ def score(
     reduce: str = "mean",
     both_strands: bool = False,
     **limits: int,
-) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+) -> NDArray[np.float64] | list[NDArray[np.float32]]:
     """Log-likelihood (causal) or pseudo-log-likelihood (masked) of sequences, in nats.
 
     ``reduce``: ``mean`` per scored base, ``sum``, or ``none``: an array (bp,) a sequence, NaN where
-    a base is not scored. ``both_strands``: the mean over both strands.
+    a base is not scored. Mean and sum are float64. ``both_strands``: the mean over both strands.
     """
     import numpy as np
 
@@ -94,10 +94,13 @@ def score(
         ]
     if reduce == "none":
         return per_base
+    # float64: variant effects are differences of sums over many bases
     summarise = np.nanmean if reduce == "mean" else np.nansum
     return np.array(
-        [summarise(each) if np.isfinite(each).any() else np.nan for each in per_base],
-        dtype=np.float32,
+        [
+            summarise(each.astype(np.float64)) if np.isfinite(each).any() else np.nan
+            for each in per_base
+        ]
     )
 
 

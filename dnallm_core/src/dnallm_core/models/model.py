@@ -117,7 +117,7 @@ class Model:
 
     def score(
         self, sequences: str | Sequence[str], *, reduce: str = "mean", both_strands: bool = False
-    ) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+    ) -> NDArray[np.float64] | list[NDArray[np.float32]]:
         """(Pseudo-)log-likelihoods in nats; see ``likelihood.score``."""
         from .likelihood import score
 

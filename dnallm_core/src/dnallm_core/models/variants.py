@@ -87,7 +87,7 @@ def variant_effects(
     import numpy as np
 
     text = normalised(reference)
-    size = window_size(model, len(text), window)
+    size = window_size(model, window)
     placed = [_place(text, each, size, number) for number, each in enumerate(variants, start=1)]
     effects = placed_effects(model, placed, **limits)
     if both_strands:
@@ -165,12 +165,12 @@ def _by_rates(model: Any, placed: Sequence[PlacedVariant], effects: NDArray[Any]
     return effects
 
 
-def window_size(model: Model, length: int, window: int | None) -> int:
-    """Bp that the model sees around a variant: as asked, or 512 or what it takes at most."""
+def window_size(model: Model, window: int | None) -> int:
+    """bp that the model sees around a variant: as asked, or 512, or what it takes at most."""
     most = model.manifest.max_length
-    if window is None:
-        window = DEFAULT_WINDOW if most is None else min(DEFAULT_WINDOW, most)
-    return min(window, length)
+    if window is not None:
+        return window
+    return DEFAULT_WINDOW if most is None else min(DEFAULT_WINDOW, most)
 
 
 def _place(text: str, variant: Any, size: int, number: int) -> PlacedVariant:

@@ -31,22 +31,22 @@ def generate_file(
 ) -> dict[str, Any]:
     """Write ``name``, ``sequence`` (prompt left out), ``log_likelihood`` and ``prompt`` length.
 
-    ``samples`` continuations a prompt, each with a seed of its own derived from ``seed``. Further
+    ``samples`` continuations a prompt, each from a random stream of its own. Further
     settings are those of ``models.generation.generate``.
     """
     import numpy as np
 
     require(model, CarriesState, "cannot generate: it carries no state", "generation")
 
-    def compute(part: list[tuple[Record, int]]) -> Table:
+    def compute(part: list[Record]) -> Table:
+        # all samples of a prompt in one call, which gives each a random stream of its own
+        repeated = [(record, sample) for record in part for sample in range(samples)]
         found = model.generate(
-            [record.sequence for record, _ in part],
-            max_new_bases=max_new_bases,
-            **{**settings, "streams": [sample for _, sample in part]},
+            [record.sequence for record, _ in repeated], max_new_bases=max_new_bases, **settings
         )
         names = [
             record.name if samples == 1 else f"{record.name}_{sample + 1}"
-            for record, sample in part
+            for record, sample in repeated
         ]
         return Table(
             {
@@ -55,7 +55,9 @@ def generate_file(
                 "log_likelihood": np.array(
                     [each.log_likelihood for each in found], dtype=np.float32
                 ),
-                "prompt": np.array([len(record.sequence) for record, _ in part], dtype=np.int64),
+                "prompt": np.array(
+                    [len(record.sequence) for record, _ in repeated], dtype=np.int64
+                ),
             }
         )
 
@@ -69,10 +71,9 @@ def generate_file(
         quiet=quiet,
         endings=ENDINGS,
     )
-    wanted = ((record, sample) for record in prompts for sample in range(samples))
     return job.carry_out(
-        lambda: in_parts(wanted, lambda _: 1, PART_PROMPTS),
+        lambda: in_parts(prompts, lambda _: samples, PART_PROMPTS),
         prepare=lambda part: part,
         compute=compute,
-        size=lambda part: len(part) * max_new_bases,
+        size=lambda part: len(part) * samples * max_new_bases,
     )

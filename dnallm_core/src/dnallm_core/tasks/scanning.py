@@ -45,7 +45,7 @@ def scan_regions(
         placed = []
         for contig, at in part:
             length = genome.lengths[genome.contig(contig)]
-            start, end = window_around(at, "N", "N", window_size(model, length, window), length)
+            start, end = window_around(at, "N", "N", window_size(model, window), length)
             text = genome.fetch(contig, start, end)
             base = text[at - start]
             if base in BASES:

@@ -140,7 +140,7 @@ def _placed(
         return "its alleles are equal"
     contig = genome.contig(variant.chrom)
     length = genome.lengths[contig]
-    size = window_size(model, length, window)
+    size = window_size(model, window)
     at = variant.pos - 1
     start, end = window_around(at, variant.ref, variant.alt, size, length)
     if len(variant.alt) > size or len(variant.ref) > size:
