@@ -224,11 +224,24 @@ def test_an_undecided_tokenizer_raises_when_it_is_used(tables: dict) -> None:
         tokenizer_for(tables["plant-dnamamba"], vocabulary_size=267).spelling(3)
 
 
-def test_a_vocabulary_that_the_network_has_no_rows_for_is_refused(tables: dict) -> None:
-    with pytest.raises(CheckpointError, match="4,107 tokens, and the network's embedding 100 rows"):
-        tokenizer_for(tables["agro-nt"], vocabulary_size=100)
-    with pytest.raises(CheckpointError, match="7 tokens, and the network's embedding 4,107 rows"):
-        tokenizer_for(tables["gpn"], vocabulary_size=4107)
+def test_a_folders_vocabulary_that_the_network_has_no_rows_for_is_refused(
+    tables: dict, tmp_path: Path
+) -> None:
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[MASK]\n[UNK]\na\nc\ng\nt\n")
+    for rows in (6, 4107):
+        with pytest.raises(CheckpointError) as refused:
+            tokenizer_for(tables["gpn"], folder=tmp_path, vocabulary_size=rows)
+        assert refused.value.sentence == (
+            f"{tmp_path / 'vocab.txt'} has 7 tokens, and the network's embedding {rows:,} rows: "
+            "they don't belong together."
+        )
+
+
+def test_a_network_for_which_the_manifest_has_no_vocabulary_loads_without_one(tables: dict) -> None:
+    for rows in (6, 4107):
+        tokenizer = tokenizer_for(tables["gpn"], vocabulary_size=rows)
+        with pytest.raises(CapabilityError, match=f"of 7 tokens, and this network has {rows:,}"):
+            tokenizer.encode("ACGT")
 
 
 def test_rows_that_no_token_uses_are_accepted(tables: dict) -> None:

@@ -34,8 +34,10 @@ def tokenizer_for(
     doesn't, the size of the folder's own vocabulary does; where nothing does, an
     ``UndecidedTokenizer`` comes back, which raises when it is used.
 
+    The same where the manifest's vocabulary doesn't fit the network.
+
     Raises ManifestError for a table that can't be used, CheckpointError for files that can't be
-    read and for a vocabulary that doesn't fit the network.
+    read, and for a folder's own vocabulary that doesn't fit the network.
     """
     folder = None if folder is None else Path(folder)
     several = [tables] if isinstance(tables, Mapping) else list(tables)
@@ -46,9 +48,23 @@ def tokenizer_for(
     if table is None:
         return UndecidedTokenizer(_why(several, vocabulary_size))
     tokenizer = build_tokenizer(table, folder=folder)
-    if vocabulary_size is not None and not isinstance(tokenizer, UndecidedTokenizer):
-        _hold_against(tokenizer, vocabulary_size)
-    return tokenizer
+    if (
+        vocabulary_size is None
+        or isinstance(tokenizer, UndecidedTokenizer)
+        or _fits(tokenizer, vocabulary_size)
+    ):
+        return tokenizer
+    files = None if folder is None else read_files(folder, table.get("file"))
+    if files is None:  # the manifest describes another checkpoint of the family than this one
+        return UndecidedTokenizer(
+            f"its manifest knows a vocabulary of {tokenizer.vocabulary_size:,} tokens, "
+            f"and this network has {vocabulary_size:,}"
+        )
+    raise CheckpointError(
+        f"{files.source} has {tokenizer.vocabulary_size:,} tokens, and the network's embedding "
+        f"{vocabulary_size:,} rows: they don't belong together.",
+        hint="Check that the tokenizer files in the folder are those of this checkpoint.",
+    )
 
 
 def build_tokenizer(table: Table, *, folder: Path | str | None = None) -> Tokenizer:
@@ -164,8 +180,8 @@ def _why(several: list[Table], rows: int | None) -> str:
     return known + (f", and this network has {rows:,}" if rows is not None else "")
 
 
-def _hold_against(tokenizer: Tokenizer, rows: int) -> None:
-    """A network must have a row for every id that a sequence can give, and few that none can."""
+def _fits(tokenizer: Tokenizer, rows: int) -> bool:
+    """Whether a network has a row for every id that a sequence can give, and few that none can."""
     used = {
         token_id
         for token_id in (tokenizer.unknown_id, tokenizer.pad_id, tokenizer.mask_id)
@@ -176,11 +192,5 @@ def _hold_against(tokenizer: Tokenizer, rows: int) -> None:
         used.add(ord("t"))
     else:
         used.update(each for each in tokenizer.vocabulary.values() if tokenizer.spelling(each))
-    over = max(used, default=0)
     # Padded embeddings have up to a fifth more rows (or 127); a wrong vocabulary is off by factors.
-    if over >= rows or rows > 1.25 * tokenizer.vocabulary_size + 128:
-        raise CheckpointError(
-            f"The tokenizer has {tokenizer.vocabulary_size:,} tokens, and the network's embedding "
-            f"{rows:,} rows: they don't belong together.",
-            hint="Check that the tokenizer files in the folder are those of this checkpoint.",
-        )
+    return max(used, default=0) < rows <= 1.25 * tokenizer.vocabulary_size + 128
