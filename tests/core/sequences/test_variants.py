@@ -79,6 +79,8 @@ def test_bcf_is_read_through_pysam_or_says_what_to_install(
         file.write(file.new_record(contig="1", start=2, alleles=("G", "A", "T"), id="rs1"))
     found = list(read_variants(path))
     assert found == [Variant("1", 3, "G", alt, "rs1", record=1) for alt in "AT"]
+    with path.open("rb") as stream, pytest.raises(SequenceError, match="from a file only"):
+        list(read_variants(stream))
     monkeypatch.setitem(sys.modules, "pysam", None)
     with pytest.raises(SequenceError) as refused:
         list(read_variants(path))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ...errors import SequenceError
-from .opening import EXTRA, Source, opened, reading
+from .opening import EXTRA, STDIN, Source, opened, reading
 from .record import Variant
 from .tables import missing_column, rows_of
 
@@ -177,7 +177,7 @@ def _bcf(source: Source, path: Path | str | BinaryIO) -> Iterator[Variant]:
             f"{source.name} is BCF, and what reads it isn't installed.",
             hint=f"Install it: {EXTRA}; or turn it into VCF: `bcftools view`.",
         ) from None
-    if not isinstance(path, (str, Path)):
+    if not isinstance(path, (str, Path)) or str(path) == STDIN:
         raise SequenceError(f"{source.name} is BCF, which is read from a file only.")
     with pysam.VariantFile(str(path)) as file:
         for record, row in enumerate(file, 1):
