@@ -195,3 +195,48 @@ def test_old_files_with_masks_and_rotary_tables_load(folders, tmp_path):
         content = load_file(folder / "model.safetensors")
         save_file({**content, **tensors}, folder / "model.safetensors")
         load(family, weights=folder, device="cpu")
+
+
+def test_a_sliding_window_is_kept_in_chunks_too(folders, tmp_path):
+    shutil.copytree(folders["genomeocean"], tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "sliding_window": 4}))
+    narrow = load("genomeocean", weights=tmp_path, device="cpu", dtype="float32")
+    wide = load("genomeocean", weights=folders["genomeocean"], device="cpu", dtype="float32")
+    with torch.inference_mode():
+        whole = narrow.module(input_ids=IDS).logits
+        first = narrow.advance(IDS[:, :7])
+        rows = torch.tensor([1, 1])
+        rest = narrow.advance(IDS[rows, 7:], narrow.select_rows(first.state, rows)).logits
+        assert close(first.logits, whole[:, :7])
+        assert close(rest, whole[rows, 7:])
+        assert not close(whole, wide.module(input_ids=IDS).logits, 1e-3)
+
+
+def test_a_mixture_whose_configuration_asks_for_its_routers_loads_and_answers(folders, tmp_path):
+    shutil.copytree(folders["mistral-dna"], tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "output_router_logits": True}))
+    asking = load("mistral-dna", weights=tmp_path, device="cpu", dtype="float32")
+    plain = load("mistral-dna", weights=folders["mistral-dna"], device="cpu", dtype="float32")
+    with torch.inference_mode():
+        ours = asking.module(input_ids=IDS, labels=IDS)
+        assert torch.equal(ours.logits, plain.module(input_ids=IDS).logits)
+        assert torch.isfinite(ours.loss)
+
+
+def test_another_olmo_than_omni_dnas_is_refused(folders, tmp_path):
+    shutil.copytree(folders["omni-dna"], tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "clip_qkv": 8.0}))
+    with pytest.raises(CheckpointError, match=r"clip_qkv = 8\.0"):
+        load("omni-dna", weights=tmp_path, device="cpu")
+
+
+def test_a_window_of_zero_is_none(models):
+    from dnallm_gpt.mistral import GenomeOcean
+
+    config = models["genomeocean"].module.config.to_dict()
+    assert (
+        GenomeOcean.read_config(None, {**config, "sliding_window": 0}, None).sliding_window is None
+    )
