@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
-
 from dnallm_evo.filters import Modes, fir, modal
+from torch import Tensor
 
 
 def modes(channels: int, *, complex_poles: bool) -> Modes:
@@ -22,7 +21,9 @@ def modes(channels: int, *, complex_poles: bool) -> Modes:
 def by_definition(signal: Tensor, taps: Tensor) -> Tensor:
     """``y[t] = sum_s taps[s] u[t - s]`` in float64; taps (channels, at least as many as tokens)."""
     tokens = signal.shape[-1]
-    out = [(signal[..., : t + 1].double() * taps[:, : t + 1].flip(-1)).sum(-1) for t in range(tokens)]
+    out = [
+        (signal[..., : t + 1].double() * taps[:, : t + 1].flip(-1)).sum(-1) for t in range(tokens)
+    ]
     return torch.stack(out, dim=-1).float()
 
 

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-
-import dnallm_core
 from dnallm_core.catalog import catalog
 from dnallm_core.loading import build, find_implementation
+from dnallm_core.models import CarriesState, Embeds, PredictsBases
 from dnallm_evo import attention, striped_hyena
 from dnallm_evo.configuration import Evo1Config, Evo2Config, StripedHyenaConfig
 from dnallm_evo.evo import Evo1, Evo2
 from dnallm_evo.striped_hyena import StripedHyena, StripedState
+
+import dnallm_core
 
 MODELS = [each for each in catalog().values() if each.family in ("evo-1", "evo-2")]
 GOLDEN = Path(__file__).parent / "golden"
@@ -67,17 +68,17 @@ def test_every_published_size_has_its_parameters(manifest: Any) -> None:
     assert all(each.is_meta for each in module.parameters())
 
 
-@pytest.mark.parametrize("manifest", MODELS, ids=lambda each: each.id)
+@pytest.mark.parametrize(
+    "manifest", [each for each in MODELS if each.weights.total_bytes], ids=lambda each: each.id
+)
 def test_the_published_bytes_are_those_of_the_tensors(manifest: Any) -> None:
     total = manifest.weights.total_bytes
-    if total is None:
-        pytest.skip("its size was not published")
     implementation = find_implementation(manifest)
     module = build(implementation, implementation.read_config(None, manifest.config, None))
-    least = 2 * sum(each.numel() for each in module.parameters())
-    assert least < total
-    # 20B stores its projections in float32; the 262k and 1M files hold useless time grids.
-    assert total < (1.25 if manifest.id == "evo-2-20b" else 1.07 if "7b" in manifest.id else 1.25) * least
+    stored = 2 * sum(each.numel() for each in module.parameters())
+    # The 20B stores its projections in float32, the 1B's and 7B's files hold what is never used.
+    most = 1.22 if manifest.id in ("evo-2-20b", "evo-2-1b-base") else 1.08
+    assert stored < total < most * stored
 
 
 @torch.no_grad()
@@ -188,9 +189,7 @@ def test_a_saved_network_comes_back(network: StripedHyena, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("family", "folder"), [("evo-1", "evo-1/evo1_8k"), ("evo-2", "evo-2/evo2_1b_like")]
 )
-def test_bfloat16_keeps_poles_residues_and_frequencies_in_float32(
-    family: str, folder: str
-) -> None:
+def test_bfloat16_keeps_poles_residues_and_frequencies_in_float32(family: str, folder: str) -> None:
     model, full = (
         dnallm_core.load(family, weights=GOLDEN / folder, device="cpu", dtype=dtype)
         for dtype in ("bfloat16", "float32")
@@ -200,8 +199,8 @@ def test_bfloat16_keeps_poles_residues_and_frequencies_in_float32(
         exact = name.endswith(("poles", "residues", "inv_freq"))
         assert dtype == (torch.float32 if exact else torch.bfloat16), name
     ids = random_ids(1, 200)
-    difference = (model.module(ids).logits.float() - full.module(ids).logits).abs().max()
-    assert difference < 0.05 * full.module(ids).logits.abs().max()
+    expected = full.module(ids).logits
+    assert (model.module(ids).logits.float() - expected).norm() < 0.05 * expected.norm()
 
 
 def test_evo_2_uses_the_rounded_frequencies_of_its_file_and_evo_1_its_own() -> None:
@@ -216,7 +215,6 @@ def test_evo_2_uses_the_rounded_frequencies_of_its_file_and_evo_1_its_own() -> N
 
 
 def test_both_generations_keep_the_protocols_of_a_causal_model() -> None:
-    from dnallm_core.models import CarriesState, Embeds, PredictsBases
-
     for implementation in (Evo1, Evo2):
-        assert issubclass(implementation, (PredictsBases, Embeds, CarriesState))
+        for protocol in (PredictsBases, Embeds, CarriesState):
+            assert protocol in implementation.__mro__

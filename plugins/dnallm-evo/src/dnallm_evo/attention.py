@@ -83,9 +83,7 @@ class Rotary(nn.Module):
 
     def forward(self, x: Tensor, first: int) -> Tensor:
         """Turn (batch, heads, tokens, head) by the angles of positions from ``first`` on."""
-        positions = torch.arange(
-            first, first + x.shape[2], device=x.device, dtype=torch.float32
-        )
+        positions = torch.arange(first, first + x.shape[2], device=x.device, dtype=torch.float32)
         angles = torch.outer(positions / self.divisor, self.inv_freq.float())
         cosine, sine = angles.cos(), angles.sin()  # (tokens, head / 2)
         one, other = x.float().chunk(2, dim=-1)

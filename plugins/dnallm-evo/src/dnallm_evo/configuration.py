@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from transformers import PreTrainedConfig
-
 from dnallm_core.errors import CheckpointError
+from transformers import PreTrainedConfig
 
 ATTENTION, SHORT, MEDIUM, LONG = "attention", "short", "medium", "long"
 
@@ -102,6 +101,10 @@ class StripedHyenaConfig(PreTrainedConfig):
         """Whether the block's gated MLP has an activation."""
         return True
 
+    def to_dict(self) -> dict[str, Any]:
+        """What ``save_pretrained`` writes: the rows of a network's ``Wqkv`` are split already."""
+        return {**super().to_dict(), "column_split": False}
+
 
 class Evo1Config(StripedHyenaConfig):
     """StripedHyena 1: attention, and Hyena with long filters of complex poles."""
@@ -134,7 +137,6 @@ class Evo2Config(StripedHyenaConfig):
         hcm_filter_groups: int | None = None,
         state_size: int = 16,
         short_filter_bias: bool = False,
-        column_split: bool = True,
         column_split_hyena: bool = False,
         interleave: bool = True,
         qkv_proj_bias: bool = False,
@@ -150,7 +152,6 @@ class Evo2Config(StripedHyenaConfig):
         super().__init__(
             state_size=state_size,
             short_filter_bias=short_filter_bias,
-            column_split=column_split,
             column_split_hyena=column_split_hyena,
             interleave=interleave,
             qkv_proj_bias=qkv_proj_bias,
@@ -215,7 +216,9 @@ def checked(settings: Mapping[str, Any], family: str) -> dict[str, Any]:
             placed[layer] = name
     if "hcl_layer_idxs" in settings and len(placed) != layers:
         absent_blocks = sorted(set(range(layers)) - set(placed))
-        raise CheckpointError(f"{family}'s settings say of no kind what blocks {absent_blocks} are.")
+        raise CheckpointError(
+            f"{family}'s settings say of no kind what blocks {absent_blocks} are."
+        )
     values = dict(settings)
     values["tie_word_embeddings"] = bool(values.pop("tie_embeddings", True))
     return values

@@ -56,9 +56,7 @@ class Evo1(_Evo):
         return Evo1Config(**checked(_known(settings, _COMMON), "Evo 1"))
 
     @classmethod
-    def key_rules(
-        cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]
-    ) -> KeyRules:
+    def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """The prefix goes; stored rotary frequencies are rounded, and not what the authors use."""
         return KeyRules(
             rename=[(r"^(module\.)?backbone\.", "")],
@@ -87,12 +85,13 @@ class Evo2(_Evo):
                 hint="Put that yml (evo2-7b-1m.yml ...) beside the weights, give its settings as "
                 "config=, or load a listed model by its id.",
             )
-        return Evo2Config(**checked(_known(settings, (*_COMMON, *_EVO_2)), "Evo 2"))
+        known = _known(settings, (*_COMMON, *_EVO_2))
+        if settings.get("model_type") != Evo2Config.model_type:  # not written by save_pretrained
+            known.setdefault("column_split", True)
+        return Evo2Config(**checked(known, "Evo 2"))
 
     @classmethod
-    def key_rules(
-        cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]
-    ) -> KeyRules:
+    def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """Names are the module's; what training left behind is ignored."""
         return KeyRules(
             rename=[(r"^(module\.)?backbone\.", "")],
@@ -158,7 +157,7 @@ def _stated(folder: CheckpointFolder) -> dict[str, Any]:
             f"{folder.path} holds several settings: {names}.",
             hint="Keep the one that belongs to the weights.",
         )
-    import yaml
+    import yaml  # type: ignore[import-untyped]
 
     try:
         content = yaml.safe_load(found[0].read_text(encoding="utf-8"))

@@ -13,11 +13,10 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
+from dnallm_core.models.padding import left_aligned
 from torch import Tensor, nn
 from transformers import PreTrainedModel, initialization
 from transformers.utils import ModelOutput
-
-from dnallm_core.models.padding import left_aligned
 
 from .attention import Attention, AttentionState, Rotary
 from .configuration import (
@@ -92,6 +91,9 @@ class HyenaFilter(nn.Module):
     ``kind`` is short (7 taps, no D), medium (128 taps) or long (poles and residues). How the three
     parts lie among the projected channels differs: interleaved in Evo 2, head by head in Evo 1.
     """
+
+    short_filter_bias: nn.Parameter | None
+    D: nn.Parameter | None
 
     def __init__(self, config: StripedHyenaConfig, kind: str) -> None:
         super().__init__()
@@ -234,9 +236,7 @@ class AttentionBlock(Block):
     def _build_mixer(self, config: StripedHyenaConfig, kind: str) -> None:
         self.inner_mha_cls = Attention(config)
 
-    def _mix(
-        self, x: Tensor, state: AttentionState | None
-    ) -> tuple[Tensor, AttentionState]:
+    def _mix(self, x: Tensor, state: AttentionState | None) -> tuple[Tensor, AttentionState]:
         return self.inner_mha_cls(x, state)
 
 
