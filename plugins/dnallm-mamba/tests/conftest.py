@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from dnallm_core.catalog import catalog
-from dnallm_core.checkpoints import CheckpointFolder, fill, open_tensors
-from dnallm_core.loading import build, find_implementation
+
+from dnallm_core import loading
 
 CARRIED = Path(__file__).parent / "golden"
 BESIDE = [each / "shared" / "golden" for each in Path(__file__).resolve().parents[4:6]]
@@ -32,19 +31,15 @@ def golden():
 
 @pytest.fixture(scope="session")
 def network(golden):
-    """network("caduceus/ps"): the golden's network, loaded strictly, in float32 on the CPU."""
+    """network("caduceus/ps"): the golden's network, as ``load`` gives it, in float32 on the CPU."""
     loaded: dict[str, Any] = {}
 
     def load(case: str) -> Any:
         if case not in loaded:
-            folder = CheckpointFolder(golden(case))
-            implementation = find_implementation(catalog().family(case.split("/")[0]))
-            source = open_tensors(folder)
-            settings = implementation.read_config(folder, {}, source.shapes)
-            module = build(implementation, settings)
-            rules = implementation.key_rules(settings, source.shapes)
-            fill(module, source, rules, dtype=torch.float32, device="cpu")
-            loaded[case] = module.eval()
+            family = case.split("/")[0]
+            loaded[case] = loading.load(
+                family, weights=golden(case), device="cpu", dtype="float32"
+            ).module
         return loaded[case]
 
     return load

@@ -177,7 +177,7 @@ def published(golden, tmp_path, **changes):
 
 def test_another_mixer_than_mamba_1_is_refused(golden, tmp_path):
     folder = published(golden, tmp_path, ssm_cfg={"d_state": 64, "headdim": 64})
-    with pytest.raises(CheckpointError, match="another mixer than Mamba-1: headdim"):
+    with pytest.raises(CheckpointError, match="another mixer than Mamba1: headdim"):
         Caduceus.read_config(folder, {}, None)
 
 

@@ -2,62 +2,64 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .mamba import SEGMENT, Mamba, MambaSettings, projector, segments
+from .mamba import SEGMENT, projector, segments
 
 
 class BiMamba(nn.Module):
     """mamba_fwd(x) + flip(mamba_rev(flip(x))) (section 3.1), without moving x: time runs backwards.
 
-    With shared projections (``bidirectional_weight_tie``) both directions read one projection, and
-    their sum is gated and projected once.
+    ``mixer`` is the kind, Mamba or Mamba2, and ``settings`` its settings. With shared projections
+    (``tied``, the authors' bidirectional_weight_tie) both directions read one projection, and their
+    sum is projected once.
     """
 
     def __init__(
         self,
-        settings: MambaSettings,
+        mixer: type[Any],
+        settings: Any,
         bidirectional: bool = True,
         strategy: str = "add",
         tied: bool = True,
     ) -> None:
         super().__init__()
         self.strategy = strategy
-        self.mamba_fwd = Mamba(settings)
+        self.mamba_fwd = mixer(settings)
         self.mamba_rev = (
-            Mamba(settings, self.mamba_fwd if tied else None) if bidirectional else None
+            mixer(settings, self.mamba_fwd if tied else None) if bidirectional else None
         )
 
     def forward(self, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
         """(batch, length, d_model) -> the same; ``mask`` (batch, length), 1 where real."""
-        forwards, backwards = self.mamba_fwd, self.mamba_rev
-        if backwards is None:
-            return forwards(hidden, mask)
+        own, other = self.mamba_fwd, self.mamba_rev
+        if other is None:
+            return own(hidden, mask)
         one_projection = (
             self.strategy == "add"
-            and forwards.in_proj is backwards.in_proj
-            and forwards.out_proj is backwards.out_proj
-            and forwards.out_proj.bias is None
+            and own.in_proj is other.in_proj
+            and own.out_proj is other.out_proj
+            and own.out_proj.bias is None
         )
         if not one_projection:
-            left, right = forwards(hidden, mask), backwards(hidden, mask, reverse=True)
+            left, right = own(hidden, mask), other(hidden, mask, reverse=True)
             return left + right if self.strategy == "add" else left * right
         length = hidden.shape[1]
-        projected = projector(forwards.in_proj, hidden)
-        left_to_right: list[Tensor] = []
+        projected = projector(own.in_proj, hidden)
+        lefts: list[Tensor] = []
         carry = None
         for segment in segments(length):
-            x, _ = projected(segment).chunk(2, dim=-1)
-            y, carry = forwards.scan(x, _cut(mask, segment), carry)
-            left_to_right.append(y)
+            left, carry = own.scan(projected(segment), _cut(mask, segment), carry)
+            lefts.append(left)
         out: list[Tensor] = []
         carry = None
         for segment in segments(length, reverse=True):
-            x, gate = projected(segment).chunk(2, dim=-1)
-            y, carry = backwards.scan(x, _cut(mask, segment), carry, reverse=True)
-            out.append(forwards.out_proj((left_to_right.pop() + y) * F.silu(gate)))
+            part = projected(segment)
+            right, carry = other.scan(part, _cut(mask, segment), carry, reverse=True)
+            out.append(own.out_proj(own.gated_sum(lefts.pop(), other, right, part)))
         return torch.cat(out[::-1], dim=1) if len(out) > 1 else out[0]
 
 

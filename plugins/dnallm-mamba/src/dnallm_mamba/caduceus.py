@@ -25,6 +25,7 @@ from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
 
 from .bidirectional import BiMamba, BothStrands
 from .mamba import Mamba, MambaSettings
+from .mamba2 import Mamba2, Mamba2Settings
 from .scan import engine_name
 
 
@@ -69,6 +70,8 @@ class CaduceusConfig(PreTrainedConfig):
         named = {int(key): value for key, value in (complement_map or {}).items()}
         self.complement_map = {each: named.get(each, each) for each in range(self.vocab_size)}
         more.setdefault("tie_word_embeddings", True)
+        if not 0 <= (more.get("pad_token_id") or 0) < self.vocab_size:
+            more["pad_token_id"] = None  # PlantCaduceus publishes -100: no token
         super().__init__(**more)
 
     @property
@@ -242,7 +245,7 @@ class CaduceusPreTrainedModel(PreTrainedModel):
             init.kaiming_uniform_(module.weight, a=5**0.5)
             if module.bias is not None:
                 init.zeros_(module.bias)
-        elif isinstance(module, Mamba):
+        elif isinstance(module, Mamba | Mamba2):
             module.initialize()
         elif isinstance(module, StrandedEmbedding | StrandedHead):
             table = torch.tensor(list(self.config.complement_map.values()))
@@ -335,8 +338,11 @@ class CaduceusForMaskedLM(CaduceusPreTrainedModel):
 
 def make_mixer(config: CaduceusConfig) -> nn.Module:
     """The mixer that ``ssm_cfg`` describes, in both directions."""
+    second = config.ssm_cfg.get("layer") == "Mamba2"
+    reader = Mamba2Settings if second else MambaSettings
     return BiMamba(
-        MambaSettings.read(config.d_model, config.ssm_cfg),
+        Mamba2 if second else Mamba,
+        reader.read(config.d_model, config.ssm_cfg),
         config.bidirectional,
         config.bidirectional_strategy,
         config.bidirectional_weight_tie,
@@ -367,6 +373,13 @@ def tied_keys(config: CaduceusConfig, prefix: str) -> dict[str, str]:
 class Caduceus(PredictsBases, Embeds, Model):
     """Caduceus Ph and PS as the authors publish them."""
 
+    mixer: ClassVar[str] = "Mamba1"
+    mixer_settings: ClassVar[frozenset[str]] = frozenset(
+        {"bias", "conv_bias", "d_conv", "d_state", "dt_init", "dt_init_floor", "dt_max", "dt_min"}
+        | {"dt_rank", "dt_scale", "expand", "layer", "use_fast_path"}
+    )
+    elsewhere: ClassVar[str] = "A checkpoint with Mamba-2 mixers is of the family plantcad2."
+
     @classmethod
     def read_config(
         cls,
@@ -375,16 +388,51 @@ class Caduceus(PredictsBases, Embeds, Model):
         shapes: Mapping[str, tuple[int, ...]] | None,
     ) -> CaduceusConfig:
         """From the authors' ``config.json``, or the same settings in a manifest."""
-        published = dict(arguments) or (folder.config if folder else {})
+        published = {**(folder.config if folder else {}), **arguments}
         needed = [name for name in ("d_model", "n_layer", "vocab_size") if name not in published]
         if needed:
             raise CheckpointError(
                 f"The configuration lacks {', '.join(needed)}.",
-                hint="A Caduceus checkpoint is a folder with its authors' config.json.",
+                hint="A checkpoint of this family is a folder with its authors' config.json.",
             )
-        settings = CaduceusConfig(**{**_without_code(published), **arguments})
-        check_mixer(settings)
-        return settings
+        config = CaduceusConfig(**_without_code(published))
+        config.ssm_cfg.setdefault("layer", cls.mixer)
+        cls.check(config, shapes)
+        return config
+
+    @classmethod
+    def check(cls, config: CaduceusConfig, shapes: Mapping[str, tuple[int, ...]] | None) -> None:
+        """CheckpointError where the settings or the tensors are those of another network."""
+        foreign = sorted(set(config.ssm_cfg) - cls.mixer_settings)
+        second = any(key.endswith(".dt_bias") for key in shapes or ())
+        if foreign or config.ssm_cfg["layer"] != cls.mixer:
+            what = ", ".join(foreign) or f"layer {config.ssm_cfg['layer']!r}"
+            raise CheckpointError(
+                f"ssm_cfg describes another mixer than {cls.mixer}: {what}.", hint=cls.elsewhere
+            )
+        if shapes and second != (cls.mixer == "Mamba2"):
+            raise CheckpointError(
+                f"The tensors are those of another mixer than {cls.mixer}.", hint=cls.elsewhere
+            )
+        if config.bidirectional_strategy not in ("add", "ew_multiply"):
+            raise CheckpointError(
+                f"bidirectional_strategy is {config.bidirectional_strategy!r}; "
+                'the authors\' code has "add" and "ew_multiply".'
+            )
+
+    def token_states(self, inputs: Mapping[str, Tensor], layer: int = -1) -> Tensor:
+        """As ``Embeds``, with the special tokens round a sequence ([SEP]) hidden from the network.
+
+        The vectors that the authors' code gave for the published weights were made without them.
+        """
+        tokenizer = self.tokenizer
+        ids = inputs["input_ids"]
+        seen = {tokenizer.mask_id, tokenizer.unknown_id, tokenizer.pad_id}
+        hidden = torch.tensor(sorted(tokenizer.special_ids - seen), device=ids.device)
+        mask = ~torch.isin(ids, hidden)
+        if "attention_mask" in inputs:
+            mask = mask & inputs["attention_mask"].bool()
+        return super().token_states({**inputs, "attention_mask": mask.long()}, layer)
 
     @classmethod
     def build(cls, config: PreTrainedConfig) -> PreTrainedModel:
@@ -395,28 +443,6 @@ class Caduceus(PredictsBases, Embeds, Model):
     def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """The authors' names are the module's; the copies of tied tensors may be stored or not."""
         return KeyRules(tied=tied_keys(config, "caduceus."), computed=(r".*\.complement_map",))
-
-
-MAMBA_SETTINGS = frozenset(
-    {"bias", "conv_bias", "d_conv", "d_state", "dt_init", "dt_init_floor", "dt_max", "dt_min"}
-    | {"dt_rank", "dt_scale", "expand", "layer", "use_fast_path"}
-)
-
-
-def check_mixer(config: CaduceusConfig) -> None:
-    """CheckpointError where ``ssm_cfg`` describes another mixer than Mamba-1."""
-    foreign = sorted(set(config.ssm_cfg) - MAMBA_SETTINGS)
-    if foreign or config.ssm_cfg.get("layer", "Mamba1") != "Mamba1":
-        what = ", ".join(foreign) or f"layer {config.ssm_cfg['layer']!r}"
-        raise CheckpointError(
-            f"ssm_cfg describes another mixer than Mamba-1: {what}.",
-            hint="A checkpoint with Mamba-2 mixers is of the family plantcad2.",
-        )
-    if config.bidirectional_strategy not in ("add", "ew_multiply"):
-        raise CheckpointError(
-            f"bidirectional_strategy is {config.bidirectional_strategy!r}; "
-            'the authors\' code has "add" and "ew_multiply".'
-        )
 
 
 def _without_code(published: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -88,36 +88,31 @@ class Mamba(nn.Module):
         out: list[Tensor] = []
         carry = None
         for segment in segments(hidden.shape[1], reverse):
-            x, gate = projected(segment).chunk(2, dim=-1)
-            y, carry = self.scan(x, None if mask is None else mask[:, segment], carry, reverse)
-            out.append(self.out_proj(y * F.silu(gate)))
+            part = projected(segment)
+            y, carry = self.scan(part, None if mask is None else mask[:, segment], carry, reverse)
+            out.append(self.out_proj(self.gated(y, part)))
         return torch.cat(out[::-1] if reverse else out, dim=1) if len(out) > 1 else out[0]
 
     def scan(
         self,
-        x: Tensor,
+        projected: Tensor,
         mask: Tensor | None = None,
         carry: Carry | None = None,
         reverse: bool = False,
     ) -> tuple[Tensor, Carry]:
-        """The mixer between its two projections, ungated: (batch, length, inner) -> the same.
+        """What ``in_proj`` gave -> (batch, length, inner), ungated, and the carry after it."""
+        x, _ = projected.chunk(2, dim=-1)
+        return scan_mixer(self, x, mask, carry, reverse)
 
-        Masked positions enter the convolution as the zeros beyond an edge, and their time step is
-        0: the state passes them unchanged. ``carry``: what lies before the first position (after
-        the last with ``reverse``), as the previous call left it.
-        """
-        s = self.settings
-        engine = engine_for(x.device)
-        if mask is not None:
-            x = x * mask[..., None].to(x.dtype)
-        edge, state = carry or (None, None)
-        mixed = engine.convolve(x, self.conv1d.weight[:, 0], self.conv1d.bias, edge, reverse)
-        step, B, C = self.x_proj(mixed).split([s.dt_rank, s.d_state, s.d_state], dim=-1)
-        A = -torch.exp(self.A_log.float())
-        y, state = engine.selective_scan(
-            mixed, self.dt_proj(step), A, B, C, self.D, mask, state, reverse
-        )
-        return y, Carry(_next_edge(x, edge, s.d_conv - 1, reverse), state)
+    def gated(self, y: Tensor, projected: Tensor) -> Tensor:
+        """``y`` times the SiLU of the projection's second half."""
+        _, gate = projected.chunk(2, dim=-1)
+        return y * F.silu(gate)
+
+    def gated_sum(self, y: Tensor, other: Mamba, others: Tensor, projected: Tensor) -> Tensor:
+        """Both directions of one projection, gated: the gate is the same, so the sum comes first."""
+        del other
+        return self.gated(y + others, projected)
 
     def initialize(self) -> None:
         """mamba_ssm's initial values: states decay at rates 1 ... n, steps log-uniform."""
@@ -134,6 +129,43 @@ class Mamba(nn.Module):
         step = torch.rand(s.d_inner, device=self.D.device) * span + math.log(s.dt_min)
         step = step.exp().clamp(min=s.dt_init_floor)
         init.copy_(self.dt_proj.bias, step + torch.log(-torch.expm1(-step)))  # softplus inverted
+
+
+class Mixing(Protocol):
+    """The parameters that a Mamba-1 mixer has between its two projections."""
+
+    conv1d: nn.Conv1d
+    x_proj: nn.Linear
+    dt_proj: nn.Linear
+    A_log: nn.Parameter
+    D: nn.Parameter
+
+
+def scan_mixer(
+    mixer: Mixing,
+    x: Tensor,
+    mask: Tensor | None = None,
+    carry: Carry | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, Carry]:
+    """Convolution and selective scan of ``x`` (batch, length, inner), ungated.
+
+    Masked positions enter the convolution as the zeros beyond an edge, and their time step is 0:
+    the state passes them unchanged. ``carry``: what lies before the first position (after the last
+    with ``reverse``), as the previous call left it.
+    """
+    engine = engine_for(x.device)
+    states = mixer.A_log.shape[1]
+    if mask is not None:
+        x = x * mask[..., None].to(x.dtype)
+    edge, state = carry or (None, None)
+    mixed = engine.convolve(x, mixer.conv1d.weight[:, 0], mixer.conv1d.bias, edge, reverse)
+    step, B, C = mixer.x_proj(mixed).split([mixer.dt_proj.in_features, states, states], dim=-1)
+    A = -torch.exp(mixer.A_log.float())
+    y, state = engine.selective_scan(
+        mixed, mixer.dt_proj(step), A, B, C, mixer.D, mask, state, reverse
+    )
+    return y, Carry(next_edge(x, edge, mixer.conv1d.kernel_size[0] - 1, reverse), state)
 
 
 def segments(length: int, reverse: bool = False) -> Iterator[slice]:
@@ -153,7 +185,7 @@ def projector(projection: Callable[[Tensor], Tensor], hidden: Tensor) -> Callabl
     return lambda segment: projection(hidden[:, segment])
 
 
-def _next_edge(x: Tensor, edge: Tensor | None, taps: int, reverse: bool) -> Tensor:
+def next_edge(x: Tensor, edge: Tensor | None, taps: int, reverse: bool) -> Tensor:
     """The last ``taps`` inputs in time, older ones from the edge where ``x`` is shorter."""
     if x.shape[1] < taps:
         older = x.new_zeros(x.shape[0], taps, x.shape[2]) if edge is None else edge
