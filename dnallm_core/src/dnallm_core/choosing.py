@@ -69,7 +69,7 @@ def resources_for(asked: Requirements) -> Resources:
 def _evidence() -> Any:
     from . import evidence
 
-    return evidence.evidence() if hasattr(evidence, "evidence") else None
+    return evidence.evidence()
 
 
 def _local(asked: Requirements, manifests: Collection[ModelManifest]) -> Collection[str]:

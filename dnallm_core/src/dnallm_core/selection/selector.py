@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ..footprint.records import Records
 from ..footprint.work import operations
@@ -22,6 +22,9 @@ from .hardware import Fit, fit
 from .refusals import capability_refusals, kept
 from .requirements import Requirements
 
+if TYPE_CHECKING:
+    from ..evidence.query import Block
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -31,6 +34,8 @@ class Standing:
     score: float  # 0 to 1: the weighted percentile
     sentence: str
     records: tuple[str, ...]
+    values: Mapping[int, float]  # between 0 and 1, by the place of a comparable group
+    block: Block  # the groups that it is of
 
 
 class Judge(Protocol):
@@ -42,13 +47,13 @@ class Judge(Protocol):
         """The standing of each model that has evidence for what was asked, by id."""
         ...
 
-    def tiers(
-        self, asked: Requirements, standings: Mapping[str, Standing], among: Collection[str]
-    ) -> Mapping[str, str]:
-        """A, B or C for each model of ``among`` that has a standing."""
+    def tiers(self, standings: Mapping[str, Standing]) -> Mapping[str, str]:
+        """A, B or C for each model, by its distance from the best of them."""
         ...
 
-    def notes(self, asked: Requirements, best: Standing | None) -> tuple[str, ...]:
+    def notes(
+        self, asked: Requirements, best: Standing | None, first: Collection[Standing]
+    ) -> tuple[str, ...]:
         """What a user must hear: tools outside the zoo that do better, evidence that is lacking."""
         ...
 
@@ -88,8 +93,8 @@ def decide(
             rejected.append(Rejection(model.id, model.family, tuple(refusals)))
         elif isinstance(place, Fit):
             fitting.append((model, place))
-    accepted = [model.id for model, _ in fitting]
-    tiers = evidence.tiers(asked, standings, accepted) if evidence is not None else {}
+    judged = {model.id: standings[model.id] for model, _ in fitting if model.id in standings}
+    tiers = evidence.tiers(judged) if evidence is not None else {}
     ranked = [
         (_key(asked, model, place, standings.get(model.id), tiers.get(model.id)),
          _decision(asked, model, place, standings.get(model.id), tiers.get(model.id)))
@@ -97,8 +102,11 @@ def decide(
     ]  # fmt: skip
     ranked.sort(key=lambda pair: pair[0])
     decisions = tuple(decision for _, decision in ranked)
-    best = standings.get(decisions[0].id) if decisions else None
-    notes = list(evidence.notes(asked, best)) if evidence is not None and asked.task else []
+    notes: list[str] = []
+    if evidence is not None and asked.task:
+        best = judged.get(decisions[0].id) if decisions else None
+        first = [judged[name] for name, tier in tiers.items() if tier == "A"]
+        notes += evidence.notes(asked, best, first)
     notes += resources.problems
     cited = [record for decision in decisions for record in decision.evidence]
     return Selection(
@@ -165,18 +173,20 @@ def _key(
     standing: Standing | None,
     tier: str | None,
 ) -> tuple[float | str, ...]:
-    """Best first: tier, then (ties inside it) training domain, rules of thumb, resolution, cost."""
+    """Best first. Tier A is a tie: training domain, then cost. B and C go by percentile.
+
+    Without evidence: training domain, the rules of thumb, resolution, cost.
+    """
     domain = _wanted_domain(asked)
-    rules = defaults(asked, model)
-    return (
-        _TIERS[tier],
-        0.0 if domain is None or domain in model.trained_on.domains else 1.0,
-        float(sum(not rule.kept for rule in rules)),
-        float(asked.task in _FINE and (model.resolution or 99.0) > 1.0),
-        float(place.memory * place.devices),
-        -(standing.score if standing else 0.0),
-        model.id,
-    )
+    foreign = 0.0 if domain is None or domain in model.trained_on.domains else 1.0
+    cost = float(place.memory * place.devices)
+    if tier == "A":
+        return (0, foreign, cost, model.id)
+    if standing is not None:
+        return (_TIERS[tier], -round(standing.score, 2), cost, model.id)
+    broken = float(sum(not rule.kept for rule in defaults(asked, model)))
+    coarse = float(asked.task in _FINE and (model.resolution or 99.0) > 1.0)
+    return (_TIERS[tier], foreign, broken, coarse, cost, model.id)
 
 
 def _decision(
@@ -193,6 +203,9 @@ def _decision(
         terms["evidence"] = round(standing.score, 3)
     elif asked.task:
         reasons.append("evidence: none published for this; chosen by what it can do")
+    if set(model.inputs) > {"sequence"} and asked.inputs is None:
+        more = " and ".join(each for each in model.inputs if each != "sequence")
+        reasons.append(f"inputs: it also needs {more}")
     domain = _wanted_domain(asked)
     if domain is not None:
         seen = domain in model.trained_on.domains
