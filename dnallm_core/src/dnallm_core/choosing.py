@@ -77,7 +77,7 @@ def _local(asked: Requirements, manifests: Collection[ModelManifest]) -> Collect
     if asked.weights != "local":
         return ()
     try:
-        from .weights import is_local  # type: ignore[attr-defined]
+        from .weights import is_local
     except ImportError:
         return ()
     return {model.id for model in manifests if is_local(model)}

@@ -70,9 +70,10 @@ class Hub:
         return sum(each[0] == method for each in self.requests)
 
     def stop(self) -> None:
-        self.server.shutdown()
+        if self.tamper != "dead":
+            self.server.shutdown()
         self.server.server_close()
-        self._thread.join()
+        self._thread.join(timeout=1)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -212,6 +213,9 @@ class Handler(BaseHTTPRequestHandler):
             piece = sent[begin : begin + hub.piece]
             self.wfile.write(piece)
             hub.sent[file] += len(piece)
+            if hub.tamper == "dead":
+                self.close_connection = True
+                return self.connection.shutdown(socket.SHUT_RDWR)
             if hub.pace:
                 time.sleep(hub.pace)
         if tamper == "stall":

@@ -127,8 +127,10 @@ def _described(
             f"{answer.sha256} there, expected {expected}. Nothing was fetched.",
             file=file.name,
             model=wanted.model,
-            hint="Look for a newer version of the plugin, and report it to its authors. "
-            f"`dnallm cache remove {wanted.model} --forget` drops what was recorded here.",
+            hint="Look for a newer version of the plugin, and report it to its authors."
+            if file.sha256
+            else "That is what the first download here had; to accept the new file: "
+            f"`dnallm cache remove {wanted.model} --forget`.",
         )
     return answer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import socket
 import ssl
@@ -15,9 +16,10 @@ from huggingface_hub import errors as refused
 
 from ..errors import DnallmError, IntegrityError, WeightsUnavailableError
 from . import hub
-from .progress import amount, duration
+from .progress import amount
 from .transfer import (
     InterruptedDownloadError,
+    RefusedRangeError,
     WrongHashError,
     WrongLengthError,
     delay_asked_for,
@@ -57,8 +59,8 @@ def explained(error: Exception, asked: Asked) -> DnallmError:
         )
     if isinstance(error, WrongLengthError):
         return IntegrityError(
-            f"{asked.what} has {error.found:,} bytes or more where the hub says {error.expected:,}: "
-            "it was thrown away.",
+            f"{asked.what} came with {error.found:,} bytes, and the hub says {error.expected:,}: it "
+            "was thrown away.",
             file=asked.file,
             model=asked.model,
             hint="A proxy may have changed it: try again, or from another network.",
@@ -86,6 +88,8 @@ def _reason(error: BaseException, asked: Asked) -> tuple[str, str]:
         sentence, hint = _reason(error.cause, asked)
         kept = f"{amount(error.have)} of {amount(error.total)} are here. "
         return kept + sentence, f"{hint} {_AGAIN}".strip()
+    if isinstance(error, RefusedRangeError):
+        return "the server does not hand out the rest of it.", "Try again later."
     if isinstance(error, hub.NotAHubError):
         return (
             f"{_host(str(error))} does not answer as a hub does.",
@@ -147,11 +151,11 @@ def _answer(error: refused.HfHubHTTPError, asked: Asked) -> tuple[str, str]:
         return (
             f"your token may not read {asked.hub}.",
             "Give it the right to read that repository (a fine-grained token names what it may "
-            f"read), or {log_in} with another.",
+            "read), or use another token.",
         )
     if status == 429:
         wait = delay_asked_for(error) or 0
-        until = f" and asks to wait {duration(wait)} (h:mm:ss or m:ss)" if wait else ""
+        until = f" and asks to wait {math.ceil(wait / 60)} minutes" if wait else ""
         more = "" if hub.has_token() else f" A token has a larger quota: {log_in}."
         return f"the hub's quota is used up{until}.", f"Try again then.{more}"
     if status >= 500:
@@ -181,7 +185,7 @@ def _connection(error: BaseException, asked: Asked) -> tuple[str, str]:
         )
     if any(isinstance(each, ssl.SSLError) for each in _chain(error)) or "SSL" in text:
         return (
-            f"the TLS connection to {host} was refused: {_first_line(text)}.",
+            f"the TLS connection to {host} was refused: {_first_line(error)}.",
             "A company's proxy may re-sign it: name its certificate in SSL_CERT_FILE. "
             "Also check the clock of this machine.",
         )
@@ -193,7 +197,7 @@ def _connection(error: BaseException, asked: Asked) -> tuple[str, str]:
             "Try again, or raise DNALLM_DOWNLOAD_TIMEOUT (seconds).",
         )
     if name == "ConnectError":
-        return f"{host} cannot be reached: {_first_line(text)}.", offline
+        return f"{host} cannot be reached: {_first_line(error)}.", offline
     if name in ("UnsupportedProtocol", "InvalidURL"):
         return (
             f"{hub.endpoint()!r} is no address of a hub.",
@@ -201,7 +205,7 @@ def _connection(error: BaseException, asked: Asked) -> tuple[str, str]:
         )
     if name == "TooManyRedirects":
         return f"{host} sends in circles.", "Look at HF_ENDPOINT."
-    return f"the connection to {host} broke: {_first_line(text)}.", "Try again."
+    return f"the connection to {host} broke: {_first_line(error)}.", "Try again."
 
 
 def _disk(error: OSError, asked: Asked) -> tuple[str, str]:
@@ -230,8 +234,8 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _first_line(text: str) -> str:
-    return (text.strip().splitlines() or ["no reason given"])[0][:200].rstrip(".")
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or ["no reason given"])[0][:200].rstrip(".")
 
 
 def _host(url: str) -> str:

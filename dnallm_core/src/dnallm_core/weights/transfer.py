@@ -70,6 +70,10 @@ class WrongHashError(Exception):
         self.expected, self.found = expected, found
 
 
+class RefusedRangeError(Exception):
+    """The server would not continue where the partial ends."""
+
+
 class InterruptedDownloadError(Exception):
     """The last attempt that failed, and what was there by then."""
 
@@ -148,7 +152,7 @@ class _Download:
                 continue
             except http.ProxyError:
                 raise
-            except (http.TransportError, _RefusedRangeError) as error:
+            except (http.TransportError, RefusedRangeError) as error:
                 cause: Exception = error
             except OSError as error:  # huggingface_hub's HTTP errors; or the disk, which is raised
                 asked = delay_asked_for(error)
@@ -230,7 +234,7 @@ class _Download:
         ):
             if answer.status_code == 416:
                 self._cut(file)
-                raise _RefusedRangeError
+                raise RefusedRangeError
             if answer.status_code not in (200, 206):
                 answer.read()
                 hf_raise_for_status(answer)
@@ -269,17 +273,13 @@ class _Download:
             raise WrongLengthError(self.published.bytes, int(total))
         if not extent.startswith(f"bytes {self.have}-"):
             self._cut(file)
-            raise _RefusedRangeError
+            raise RefusedRangeError
 
     def _cut(self, file: BinaryIO) -> None:
         self.progress.advance(-self.have)
         file.truncate(0)
         self.have, self.in_pieces, self.validator = 0, False, None
         self.digest = hashlib.sha256()
-
-
-class _RefusedRangeError(Exception):
-    """The server would not continue where the partial ends."""
 
 
 def _write(file: BinaryIO, piece: bytes) -> None:
@@ -319,7 +319,7 @@ def brief(error: Exception) -> str:
     answer = getattr(error, "response", None)
     if answer is not None:
         return f"the server answered {answer.status_code}"
-    if isinstance(error, _RefusedRangeError):
+    if isinstance(error, RefusedRangeError):
         return "the server would not continue where it stopped"
     name = type(error).__name__
     if "Timeout" in name:
