@@ -23,9 +23,15 @@ FAMILIES = (
     "plant-dnabert",
     "grover",
 )
+OURS = ("gena-lm", "prokbert", "mutbert", "moderngena")  # made for this project alone
 # The carried cases hold the logits of their shortest input alone; beside a checkout lie the whole.
 ROOT = SHARED if SHARED.is_dir() else CARRIED
-FOLDERS = sorted(each.parent for name in FAMILIES for each in ROOT.glob(f"{name}/*/expected.npz"))
+FOLDERS = sorted(
+    each.parent
+    for root, names in ((ROOT, FAMILIES), (CARRIED, OURS))
+    for name in names
+    for each in root.glob(f"{name}/*/expected.npz")
+)
 COMPARED = ("logits", "last_hidden_state", "pooler_output", "mean")
 
 
@@ -172,3 +178,27 @@ def test_tokens_are_those_of_the_published_tokenizer(folder):
         encoding = model.tokenizer.encode(each["sequence"], each.get("special_tokens", True))
         assert encoding.ids == each["ids"], each["sequence"]
         assert len(encoding.offsets) == len(encoding.ids)
+
+
+def test_mutbert_reads_one_hot_shares_as_it_reads_ids():
+    model = dnallm_core.load(
+        "mutbert", weights=CARRIED / "mutbert" / "dynamic", device="cpu", dtype="float32"
+    )
+    ids = torch.tensor([[1, 5, 6, 7, 8, 5, 2]])
+    shares = torch.nn.functional.one_hot(ids, 9).float()
+    torch.testing.assert_close(
+        run(model, {"input_ids": ids}).logits, run(model, {"input_ids": shares}).logits
+    )
+
+
+def test_mutbert_reads_shares_between_the_bases():
+    model = dnallm_core.load(
+        "mutbert", weights=CARRIED / "mutbert" / "dynamic", device="cpu", dtype="float32"
+    )
+    shares = torch.nn.functional.one_hot(torch.tensor([[1, 5, 6, 2]]), 9).float()
+    mixed = shares.clone()
+    mixed[0, 1] = 0.5 * (shares[0, 1] + shares[0, 2])
+    words = model.module.get_input_embeddings().weight
+    by_hand = run(model, {"inputs_embeds": mixed @ words}).logits
+    torch.testing.assert_close(run(model, {"input_ids": mixed}).logits, by_hand)
+    assert (by_hand - run(model, {"input_ids": shares}).logits).abs().max() > 1e-3

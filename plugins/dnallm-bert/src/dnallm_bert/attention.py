@@ -83,10 +83,11 @@ def relative_scores(states: Tensor, distances: Tensor, of_keys: bool = False) ->
     """
     tokens = states.shape[-2]
     middle = distances.shape[0] // 2
-    near = distances[middle - tokens + 1 : middle + tokens]  # distances 1 - tokens .. tokens - 1
-    products = states @ near.to(states.dtype).T  # (batch, heads, tokens, 2 tokens - 1)
+    reach = min(tokens, middle + 1)  # only padding stands further apart than the table goes
+    near = distances[middle - reach + 1 : middle + reach]  # distances 1 - reach .. reach - 1
+    products = states @ near.to(states.dtype).T  # (batch, heads, tokens, 2 reach - 1)
     place = torch.arange(tokens, device=states.device)
-    index = place[:, None] - place + tokens - 1  # [i, j] -> the column of distance i - j
+    index = (place[:, None] - place).clamp(1 - reach, reach - 1) + reach - 1  # [i, j] -> column
     if of_keys:
         # row j of the products, column of i - j: gathered as [j, i], then turned
         gathered = products.gather(-1, index.T.expand(*products.shape[:-1], tokens))
