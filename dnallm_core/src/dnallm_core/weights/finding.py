@@ -12,7 +12,7 @@ from ..errors import IntegrityError
 from ..manifest.model import ModelManifest, WeightFile
 from . import pins
 from .progress import Progress
-from .storage import Receipt, Store, inside, sha256_of, write_receipt
+from .storage import Receipt, Store, inside, revision_folder, sha256_of, write_receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,9 @@ class Wanted:
         weights = manifest.weights
         for file in weights.files:
             inside(file.name, manifest.id)
-        return cls(manifest.id, weights.hub or "", weights.revision or "main", weights.files)
+        revision = weights.revision or "main"
+        revision_folder(revision, manifest.id)
+        return cls(manifest.id, weights.hub or "", revision, weights.files)
 
     @property
     def commit(self) -> str | None:

@@ -79,7 +79,7 @@ class Store:
 
     def folder(self, model: str, revision: str) -> Path:
         """Where the files of a model's revision lie."""
-        return self.root / "weights" / model_folder(model) / _revision_folder(revision, model)
+        return self.root / "weights" / model_folder(model) / revision_folder(revision, model)
 
     def file(self, model: str, revision: str, name: str) -> Path:
         """Where one file lies. Refuses names and links that lead out of the cache."""
@@ -92,7 +92,7 @@ class Store:
 
     def partial(self, model: str, revision: str, name: str) -> Path:
         """Where the beginning of one file is collected."""
-        folder = self.root / "incoming" / model_folder(model) / _revision_folder(revision, model)
+        folder = self.root / "incoming" / model_folder(model) / revision_folder(revision, model)
         return self._inside(folder / f"{inside(name, model)}.partial", model, name)
 
     def lock(self, model: str, revision: str, name: str) -> Path:
@@ -152,7 +152,8 @@ def model_folder(model: str) -> str:
     return name
 
 
-def _revision_folder(revision: str, model: str) -> str:
+def revision_folder(revision: str, model: str) -> str:
+    """The name of a revision's folder: the revision, percent-encoded; none that leads elsewhere."""
     name = quote(revision, safe="")
     if not name or name.startswith("."):
         raise WeightsUnavailableError(
