@@ -12,7 +12,13 @@ import torch
 from dnallm_core import load
 
 GOLDEN = Path(__file__).parent / "golden"
-CASES = ("dnagpt/h_like", "plant-dnagpt/base", "generator/base")
+CASES = (
+    "dnagpt/h_like",
+    "plant-dnagpt/base",
+    "generator/base",
+    "omni-dna/rms",
+    "omni-dna/plain",
+)
 
 
 @pytest.fixture(scope="module", params=CASES)
