@@ -6,10 +6,14 @@ import pytest
 from dnallm_core.catalog import catalog
 from dnallm_core.loading import build, find_implementation
 
+# The tree of a GPN-Star comes with its weights, and holds no parameters.
+SMALLEST_TREE = {"clades": [0, 1], "in_clade": [0.0, 0.0], "to_clades": [[0.0, 1.0], [1.0, 0.0]],
+                 "max_evol_dist": 1.0}  # fmt: skip
 MODELS = [key for key, model in catalog().items() if model.plugin == "dnallm-gpn"]
 
 
 def test_every_published_model_is_listed() -> None:
+    assert sum(name.startswith("gpn-star-") for name in MODELS) == 8
     assert {"gpn-brassicales", "gpn-animal-promoter", "gpn-msa-sapiens", "phylogpn"} <= set(MODELS)
 
 
@@ -17,7 +21,8 @@ def test_every_published_model_is_listed() -> None:
 def test_parameters_are_counted(name: str) -> None:
     manifest = catalog()[name]
     implementation = find_implementation(manifest)
-    network = build(implementation, implementation.read_config(None, manifest.config, None))
+    settings = manifest.config or {**manifest.extra["shape"], **SMALLEST_TREE}
+    network = build(implementation, implementation.read_config(None, settings, None))
     counted = sum(each.numel() for each in network.parameters())
     assert manifest.parameters in (counted, None)
 

@@ -1,1 +1,1 @@
-"""GPN, GPN-MSA and PhyloGPN for dnallm."""
+"""GPN, GPN-MSA, GPN-Star and PhyloGPN for dnallm."""

@@ -67,16 +67,20 @@ class GPNMSA(PredictsBases, Embeds, TakesAlignment, Model):
 
     def encode_alignment(self, rows: list[str]) -> Tensor:
         """Ids int64 (tokens, species): A 1, C 2, G 3, T 4 in either case, everything else 0."""
-        expected = self.aligned_species()
-        if len(rows) != expected:
-            raise SequenceError(
-                f"The model reads {expected} aligned species; {len(rows)} were given.",
-                hint="They stand in the order of the alignment that it was trained on.",
-            )
-        lengths = {len(row) for row in rows}
-        if len(lengths) > 1:
-            raise SequenceError(
-                f"Aligned rows have one length; these have {min(lengths)} to {max(lengths)}."
-            )
-        letters = np.frombuffer("".join(rows).encode("ascii", "replace"), dtype=np.uint8)
-        return torch.from_numpy(_IDS[letters].reshape(expected, -1).T.copy())
+        return encoded_rows(rows, self.aligned_species())
+
+
+def encoded_rows(rows: list[str], expected: int) -> Tensor:
+    """Ids (tokens, species) of ``expected`` rows of one length; SequenceError where they are not."""
+    if len(rows) != expected:
+        raise SequenceError(
+            f"The model reads {expected} aligned species; {len(rows)} were given.",
+            hint="They stand in the order of the alignment that it was trained on.",
+        )
+    lengths = {len(row) for row in rows}
+    if len(lengths) > 1:
+        raise SequenceError(
+            f"Aligned rows have one length; these have {min(lengths)} to {max(lengths)}."
+        )
+    letters = np.frombuffer("".join(rows).encode("ascii", "replace"), dtype=np.uint8)
+    return torch.from_numpy(_IDS[letters].reshape(expected, -1).T.copy())
