@@ -74,24 +74,21 @@ class Prediction:
         """``at(length, devices).total``, without making the terms."""
         tokens = self.tokens(length)
         share = 1 / max(1, min(devices, self.layers))
-        return sum(
-            math.ceil(growth.at(tokens) * (share if growth.name in _SPREAD else 1))
-            for growth in self.growths
-        )
+        needed = 0
+        for name, constant, linear, square, _ in self.growths:
+            amount = constant + (linear + square * tokens) * tokens
+            needed += math.ceil(amount * share if name in _SPREAD else amount)
+        return needed
 
     def longest(self, memory: int, devices: int = 1) -> int:
         """The most bp that fit into ``memory`` bytes a device; 0 where not one does."""
         share = 1 / max(1, min(devices, self.layers))
-        constant = sum(
-            growth.constant * (share if growth.name in _SPREAD else 1) for growth in self.growths
-        )
-        linear = sum(
-            growth.per_token * (share if growth.name in _SPREAD else 1) for growth in self.growths
-        )
-        square = sum(
-            growth.per_token_squared * (share if growth.name in _SPREAD else 1)
-            for growth in self.growths
-        )
+        constant = linear = square = 0.0
+        for name, fixed, per_token, per_square, _ in self.growths:
+            part = share if name in _SPREAD else 1.0
+            constant += fixed * part
+            linear += per_token * part
+            square += per_square * part
         left = memory - constant - len(self.growths)  # each term is rounded up
         if left <= 0:
             return 0

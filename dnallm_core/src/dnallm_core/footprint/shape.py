@@ -44,6 +44,11 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
     "state": ("state_size", "d_state", "ssm_state_size"),
     "inner": ("inner_dim",),
 }  # fmt: skip
+_MEANINGS = {  # spelling -> (name, how early it counts)
+    spelling: (name, place)
+    for name, all_ in SPELLINGS.items()
+    for place, spelling in enumerate(all_)
+}
 _ATTENTION_LISTS = ("attn_layer_idxs", "attention_layers", "attn_layers", "attn_layer_idx")
 _PREFERRED_HEAD_WIDTH = 64
 
@@ -76,20 +81,14 @@ def shape_of(manifest: ModelManifest) -> Shape:
     said: Mapping[str, Any] = manifest.extra.get("shape") or {}
     config = manifest.config
     nested = config.get("ssm_cfg")
+    sizes = _sizes(nested) if isinstance(nested, Mapping) else {}
+    sizes.update(_sizes(config))
+    sizes.update({name: int(said[name]) for name in SPELLINGS if name in said})
     guessed: list[str] = []
-
-    def stated(name: str) -> int | None:
-        if name in said:
-            return int(said[name])
-        for source in (config, nested if isinstance(nested, Mapping) else {}):
-            for spelling in SPELLINGS.get(name, ()):
-                value = source.get(spelling)
-                if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
-                    return int(value)
-        return None
+    stated = sizes.get
 
     def known(name: str, otherwise: float) -> int:
-        value = stated(name)
+        value = sizes.get(name)
         if value is None:
             guessed.append(name)
             return max(1, round(otherwise))
@@ -122,6 +121,18 @@ def shape_of(manifest: ModelManifest) -> Shape:
         parameters=manifest.parameters,
         guessed=tuple(guessed),
     )
+
+
+def _sizes(source: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes that a configuration states, by our names."""
+    found: dict[str, tuple[int, int]] = {}
+    for key, value in source.items():
+        meaning = _MEANINGS.get(key)
+        if meaning is not None and type(value) in (int, float) and value > 0:
+            name, place = meaning
+            if name not in found or place < found[name][0]:
+                found[name] = (place, int(value))
+    return {name: value for name, (_, value) in found.items()}
 
 
 def _first(config: Mapping[str, Any], nested: Any, names: tuple[str, ...]) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,7 +64,6 @@ class Decision:
     reasons: tuple[str, ...]
     terms: Mapping[str, float]
     evidence: tuple[str, ...] = ()
-    checks: tuple[Check, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -106,6 +105,10 @@ class Rejection:
         }
 
 
+def _none(model: str) -> Sequence[Check]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Every model's decision: ``ranked`` best first, ``rejected`` by how little they miss, ``notes``."""
@@ -116,6 +119,7 @@ class Selection:
     rejected: tuple[Rejection, ...]
     notes: tuple[str, ...] = ()
     citations: Mapping[str, str] = field(default_factory=dict)
+    checks_of: Callable[[str], Sequence[Check]] = field(default=_none, repr=False, compare=False)
 
     @property
     def best(self) -> Decision | None:
@@ -164,7 +168,7 @@ class Selection:
         for each in self.ranked:
             if each.id == model:
                 lines = [_headline(each), *_indented(each), "  Held against what was asked:"]
-                for check in each.checks:
+                for check in self.checks_of(model):
                     source = f" [{check.source}]" if check.source else ""
                     lines.append(f"    {check.code}: {check.message}{source}")
                 lines += [f"  {key}: {self.citations[key]}" for key in each.evidence

@@ -108,6 +108,14 @@ def decide(
         first = [judged[name] for name, tier in tiers.items() if tier == "A"]
         notes += evidence.notes(asked, best, first)
     notes += resources.problems
+
+    def checks_of(name: str) -> list[Check]:
+        return next(
+            [*kept(asked, model), *_hardware_checks(place)]
+            for model, place in fitting
+            if model.id == name
+        )
+
     cited = [record for decision in decisions for record in decision.evidence]
     return Selection(
         requirements=asked.to_dict(),
@@ -116,6 +124,7 @@ def decide(
         rejected=tuple(sorted(rejected, key=lambda each: (_misses(each), each.id))),
         notes=tuple(notes),
         citations=evidence.citations(cited) if evidence is not None else {},
+        checks_of=checks_of,
     )
 
 
@@ -173,15 +182,17 @@ def _key(
     standing: Standing | None,
     tier: str | None,
 ) -> tuple[float | str, ...]:
-    """Best first. Tier A is a tie: training domain, then cost. B and C go by percentile.
+    """Best first. Tier A is a tie: what is better supported than C, training domain, then cost.
+
+    Tiers B and C go by percentile, then cost.
 
     Without evidence: training domain, the rules of thumb, resolution, cost.
     """
     domain = _wanted_domain(asked)
     foreign = 0.0 if domain is None or domain in model.trained_on.domains else 1.0
     cost = float(place.memory * place.devices)
-    if tier == "A":
-        return (0, foreign, cost, model.id)
+    if standing is not None and tier == "A":
+        return (0, float(standing.grade == "C"), foreign, cost, model.id)
     if standing is not None:
         return (_TIERS[tier], -round(standing.score, 2), cost, model.id)
     broken = float(sum(not rule.kept for rule in defaults(asked, model)))
@@ -238,7 +249,6 @@ def _decision(
         reasons=tuple(reasons),
         terms=terms,
         evidence=standing.records if standing else (),
-        checks=(*kept(asked, model), *_hardware_checks(place)),
         warnings=_warnings(asked, model),
     )
 
