@@ -18,6 +18,9 @@ CASES = (
     "generator/base",
     "omni-dna/rms",
     "omni-dna/plain",
+    "plant-dnagemma/base",
+    "genomeocean/base",
+    "mistral-dna/base",
 )
 
 
