@@ -9,7 +9,7 @@ import pytest
 import torch
 from dnallm_core.errors import CapabilityError, SequenceError
 from dnallm_core.models.listed_variants import listed_effects
-from dnallm_core.models.substitutions import substitutions
+from dnallm_core.models.substitutions import context_of, substitutions
 from dnallm_core.models.window_distances import window_distances
 from dnallm_core.sequences.alignment import FastaAlignment
 
@@ -270,3 +270,32 @@ def test_distances_of_what_is_no_substitution_are_refused(golden) -> None:
     model = golden("gpn/gpn_convnet").model
     with pytest.raises(SequenceError, match="2:A:G is no substitution of the base"):
         window_distances(model, "ACGT", [(2, "A", "G")], kind="influence")
+
+
+@pytest.mark.parametrize("span", [(0, 9), (70, 90), (150, 160)])
+@pytest.mark.parametrize("name", ["gpn/gpn_convnet", "gpn-msa/gpn_msa", "phylogpn/phylogpn"])
+@pytest.mark.parametrize("window", [None, 30, "whole"])
+def test_the_context_is_all_that_a_stretch_needs(golden, tmp_path, name, span, window) -> None:
+    model = golden(name).model
+    if name.startswith("gpn-msa") and window == "whole":
+        pytest.skip("no bounded receptive field")
+    text = _random(160)
+    more = {}
+    if name.startswith("gpn-msa"):
+        more = {"alignment": _aligned(tmp_path, text), "contig": "chr1"}
+    low, high = context_of(model, *span, len(text), window)
+    piece = substitutions(
+        model, text[low:high], start=span[0], end=span[1], offset=low, window=window, **more
+    )
+    whole = substitutions(model, text, start=span[0], end=span[1], window=window, **more)
+    np.testing.assert_allclose(piece.effects, whole.effects, atol=5e-5)
+    np.testing.assert_array_equal(piece.positions, np.arange(*span))
+    assert piece.reference == text[slice(*span)]
+
+
+def test_a_stretch_beyond_the_piece_is_refused(golden) -> None:
+    model = golden("phylogpn/phylogpn").model
+    with pytest.raises(
+        SequenceError, match="is no stretch of a sequence of 50 bp that begins at 101"
+    ):
+        substitutions(model, "A" * 50, start=99, end=120, offset=100)

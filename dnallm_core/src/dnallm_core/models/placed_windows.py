@@ -29,7 +29,7 @@ class PlacedWindows:
 
     ``alignment``: needed by a model that reads one, refused by one that doesn't; its species are
     put into the model's order (the manifest's ``extra.species``), and its reference row is held
-    against ``sequence``.
+    against ``sequence``, which begins at ``offset`` of the contig.
 
     Raises CapabilityError where the model does not fit, SequenceError where the alignment does not.
     """
@@ -42,8 +42,9 @@ class PlacedWindows:
         window: int,
         alignment: Alignment | None = None,
         contig: str = "",
+        offset: int = 0,
     ) -> None:
-        self.model, self.sequence, self.contig = model, sequence, contig
+        self.model, self.sequence, self.contig, self.offset = model, sequence, contig, offset
         self.window = min(window, len(sequence))
         self.before, self.after = special_ids(model)
         self.alignment = fitting(model, alignment)
@@ -74,7 +75,12 @@ class PlacedStretch:
         self._text = windows.sequence[self._low : high]
         self._rows: list[str] | None = None
         if windows.alignment is not None:
-            fetched = windows.alignment.fetch(windows.contig, self._low, high, reference=self._text)
+            fetched = windows.alignment.fetch(
+                windows.contig,
+                windows.offset + self._low,
+                windows.offset + high,
+                reference=self._text,
+            )
             self._rows = fetched[1:]
         self._encoded: dict[bool, tuple[Tensor, Tensor | None]] = {}
 

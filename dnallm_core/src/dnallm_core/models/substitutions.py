@@ -79,10 +79,12 @@ def substitutions(
     both_strands: bool = True,
     alignment: Alignment | None = None,
     contig: str = "",
+    offset: int = 0,
 ) -> Substitutions:
     """Every substitution in [start, end) of a contig, or at some 0-based ``positions`` of it.
 
-    ``sequence``: the whole contig (its letters may be of either case); ``window``: bp, default that
+    ``sequence``: the contig (its letters may be of either case), or as much of it as ``context_of``
+    says, beginning at ``offset``; positions always count on the contig. ``window``: bp, default that
     of the model's authors, or ``whole`` (see above); ``alignment`` and ``contig``: for models that
     read one.
 
@@ -94,14 +96,16 @@ def substitutions(
 
     text = sequence.upper().replace("U", "T")
     if positions is None:
-        last = len(text) if end is None else end
-        if not 0 <= start <= last <= len(text):
+        first = max(start, offset) if end is None else start
+        last = offset + len(text) if end is None else end
+        if not offset <= first <= last <= offset + len(text):
             raise SequenceError(
-                f"{start + 1:,} to {last:,} is no stretch of a sequence of {len(text):,} bp.",
+                f"{start + 1:,} to {last:,} is no stretch of a sequence of {len(text):,} bp"
+                + (f" that begins at {offset + 1:,}." if offset else "."),
                 record=contig,
             )
-        positions = range(start, last)
-    wanted = np.asarray(positions, dtype=np.int64)
+        positions = range(first, last)
+    wanted = np.asarray(positions, dtype=np.int64) - offset
     if len(wanted) and (wanted.min() < 0 or wanted.max() >= len(text)):
         raise SequenceError(
             f"A position lies outside a sequence of {len(text):,} bp (they are 0-based here).",
@@ -112,12 +116,28 @@ def substitutions(
     effects = np.full((len(wanted), 4), np.nan, dtype=np.float32)
     if len(scored):
         with torch.inference_mode():
-            table = _table(model, text, scored, window, both_strands, alignment, contig)
+            table = _table(model, text, scored, window, both_strands, alignment, contig, offset)
         own = table[np.arange(len(scored)), [BASES.index(text[each]) for each in scored]]
         ratios = (table - own[:, None]).astype(np.float32)
         known = np.array([base in BASES for base in reference])
         effects[known] = ratios[np.searchsorted(scored, wanted[known])]
-    return Substitutions(wanted, reference, effects)
+    return Substitutions(wanted + offset, reference, effects)
+
+
+def context_of(
+    model: Model, start: int, end: int, length: int, window: Window = None
+) -> tuple[int, int]:
+    """The stretch of a contig of ``length`` bp that the scores of [start, end) depend on."""
+    if isinstance(model, PredictsRates) or _shares(model, window):
+        assert isinstance(model, HasReceptiveField)
+        reach = max(model.receptive_field())  # on either strand
+        return max(0, start - reach), min(length, end + reach)
+    size = min(_size(model, window, length), length)
+
+    def begins(position: int) -> int:
+        return min(max(position - size // 2, 0), length - size)
+
+    return begins(start), begins(max(start, end - 1)) + size
 
 
 def _table(
@@ -128,6 +148,7 @@ def _table(
     both_strands: bool,
     alignment: Alignment | None,
     contig: str,
+    offset: int,
 ) -> NDArray[np.float64]:
     """Log-likelihoods (positions, 4) up to a constant a row, mean of the strands asked for."""
     strands = (False, True) if both_strands else (False,)
@@ -142,7 +163,9 @@ def _table(
         found = [_shared(model, text, positions, reverse) for reverse in strands]
     else:
         size = _size(model, window, len(text))
-        windows = PlacedWindows(model, text, window=size, alignment=alignment, contig=contig)
+        windows = PlacedWindows(
+            model, text, window=size, alignment=alignment, contig=contig, offset=offset
+        )
         found = _windowed(model, windows, positions, strands)
     return sum(found) / len(found)  # type: ignore[return-value]
 
