@@ -108,6 +108,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         if path.startswith("/api/models/"):
             self.information(path)
+        elif path.startswith("/api/"):
+            self.reply(404)
         elif path.startswith("/cdn/"):
             self.content(path.split("/")[-1])
         else:

@@ -13,7 +13,7 @@ from dnallm_core.errors import PluginError, WeightsUnavailableError
 from dnallm_core.manifest.model import Weights
 from dnallm_core.weights import Progress, is_local, locate
 
-QUIET = Progress(None)
+QUIET = Progress(quiet=True)
 
 
 @pytest.mark.parametrize(
@@ -204,9 +204,8 @@ def test_a_home_that_cannot_be_written_costs_the_record_and_nothing_else(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))
     hub.publish({"model.bin": noise(5_000)})
-    import sys
 
-    locate(manifest({"model.bin": None}, revision=None), progress=Progress(sys.stderr))
+    locate(manifest({"model.bin": None}, revision=None), progress=Progress())
     assert "later downloads are not held to it" in capsys.readouterr().err
     assert state() == ({"model.bin": noise(5_000)}, {})
 

@@ -10,7 +10,7 @@ import pytest
 from dnallm_core.errors import IntegrityError, WeightsUnavailableError
 from dnallm_core.weights import Progress, is_local, locate, pins
 
-QUIET = Progress(None)
+QUIET = Progress(quiet=True)
 
 
 def test_the_named_files_come_whole_and_nothing_else_does(hub, cache, manifest, noise, state):

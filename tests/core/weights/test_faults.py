@@ -16,7 +16,7 @@ import pytest
 from dnallm_core.errors import IntegrityError, WeightsUnavailableError
 from dnallm_core.weights import Progress, locate
 
-QUIET = Progress(None)
+QUIET = Progress(quiet=True)
 SIZE = 400_000
 GONE = WeightsUnavailableError
 

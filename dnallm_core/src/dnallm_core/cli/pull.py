@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _pull(zoo: Catalog, manifest: ModelManifest, options: argparse.Namespace) -> dict[str, Any]:
-    progress = Progress(None) if options.quiet else Progress()
+    progress = Progress(quiet=options.quiet)
     files = locate(manifest, offline=options.offline or None, progress=progress)
     if options.no_check or manifest.is_bundled or manifest.check is None:
         return _entry(manifest, files)

@@ -14,11 +14,14 @@ _EVERY_SECONDS = 30.0  # between two lines in a log
 class Progress:
     """Tells of one file at a time: how much, how fast, how long still.
 
-    ``stream``: stderr unless said; None tells nothing. ``live``: whether a line may be drawn over;
+    ``stream``: stderr unless said; ``quiet`` tells nothing. ``live``: whether a line may be drawn over;
     unless said, where the stream is a terminal (and ``HF_HUB_DISABLE_PROGRESS_BARS`` is not set).
     """
 
-    def __init__(self, stream: TextIO | None = sys.stderr, *, live: bool | None = None) -> None:
+    def __init__(
+        self, stream: TextIO | None = None, *, quiet: bool = False, live: bool | None = None
+    ) -> None:
+        stream = None if quiet else stream or sys.stderr
         self.stream = stream
         if live is None:
             live = (
