@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from statistics import median
-from typing import NamedTuple
 
 from ..manifest.model import ModelManifest
 from ..selection.requirements import Requirements
@@ -37,7 +35,7 @@ class Evidence:
         self.table = table
         self.subtasks = tuple(sorted({group.subtask for group in table.groups}))
         self._labels = self._named()
-        self._results: dict[str, tuple[Group, Result]] | None = None
+        self._places: dict[str, tuple[Group, int]] | None = None
         self._answers: dict[tuple[object, ...], list[_Answer]] = {}
 
     def standings(
@@ -47,11 +45,12 @@ class Evidence:
         ids = self._ids(models)
         for answer in self._answers_to(asked):
             found = {}
+            scored = answer.scored(self.table)
             for model, labels in ids.items():
-                known = tuple(label for label in labels if label in answer.scored)
+                known = tuple(label for label in labels if label in scored)
                 if known:
                     if known not in answer.judged:
-                        rows = [row for label in known for row in answer.scored[label]]
+                        rows = [row for label in known for row in scored[label]]
                         answer.judged[known] = _judge(rows, answer.block, self.table, known)
                     found[model] = answer.judged[known]
             if found:
@@ -88,7 +87,7 @@ class Evidence:
             said.append(f"Evidence: {best.block.transferred}; no grade above C.")
         if len(first) > 1 and not set.intersection(*(set(each.values) for each in first)):
             said.append("Evidence: the models of tier A were not compared head to head.")
-        values = {record: self._all()[record] for record in best.records} if best else {}
+        values = {record: self._record(record) for record in best.records} if best else {}
         said += outside.better(best.block, self.table, values) if best else []
         said += outside.known(asked)
         return tuple(said)
@@ -97,7 +96,7 @@ class Evidence:
         """For each record's id: what was measured, on what, in which source, with which caveat."""
         cited = {}
         for key in records:
-            group, result = self._all()[key]
+            group, result = self._record(key)
             caveat = self.table.caveats[result.caveat] if result.caveat is not None else ""
             cited[key] = (
                 f"{self.table.models[result.model]}: {group.metric} {result.value:g} on "
@@ -107,14 +106,11 @@ class Evidence:
         return cited
 
     def _answers_to(self, asked: Requirements) -> list[_Answer]:
-        """The blocks that speak, the nearest first, with each label's results; one a question."""
+        """The blocks that speak, the nearest first; the same for the same question."""
         question = (asked.task, asked.subtask, asked.setting, asked.domain or asked.trained_on,
                     (asked.length or 0) >= LONG)  # fmt: skip
         if question not in self._answers:
-            self._answers[question] = [
-                _Answer(block, _by_label(block, self.table), {})
-                for block in find(self.table.groups, asked)
-            ]
+            self._answers[question] = [_Answer(block) for block in find(self.table.groups, asked)]
         return self._answers[question]
 
     # --- names --------------------------------------------------------------------------------
@@ -141,22 +137,34 @@ class Evidence:
                 found[model.id] = tuple(sorted(places))
         return found
 
-    def _all(self) -> dict[str, tuple[Group, Result]]:
-        if self._results is None:
-            self._results = {
-                result.key: (group, result)
+    def _all(self) -> dict[str, tuple[Group, int]]:
+        """The group and the place in it of every record."""
+        if self._places is None:
+            self._places = {
+                f"ev{row[0]:04}": (group, place)
                 for group in self.table.groups
-                for result in group.results
+                for place, row in enumerate(group.rows)
             }
-        return self._results
+        return self._places
+
+    def _record(self, key: str) -> tuple[Group, Result]:
+        group, place = self._all()[key]
+        return group, group.results[place]
 
 
-class _Answer(NamedTuple):
+class _Answer:
     """A question's block, the results in it by label, and the standings that were asked for."""
 
-    block: Block
-    scored: dict[int, list[_Scored]]
-    judged: dict[tuple[int, ...], Standing]
+    def __init__(self, block: Block) -> None:
+        self.block = block
+        self.judged: dict[tuple[int, ...], Standing] = {}
+        self._scored: dict[int, list[_Scored]] | None = None
+
+    def scored(self, table: Table) -> dict[int, list[_Scored]]:
+        """The block's results by label, made when first needed."""
+        if self._scored is None:
+            self._scored = _by_label(self.block, table)
+        return self._scored
 
 
 # --- one model's results -------------------------------------------------------------------------
@@ -304,5 +312,7 @@ def _tier(leader: Standing, found: Standing, best: Mapping[int, float], widest: 
 
 def _gap(found: Standing, best: Mapping[int, float]) -> float:
     """The median distance to the best, in the groups where there is another model to be behind of."""
-    gaps = [best[place] - value for place, value in found.values.items() if place in best]
-    return median(gaps) if gaps else 0.0
+    gaps = sorted(best[place] - value for place, value in found.values.items() if place in best)
+    if not gaps:
+        return 0.0
+    return (gaps[(len(gaps) - 1) // 2] + gaps[len(gaps) // 2]) / 2

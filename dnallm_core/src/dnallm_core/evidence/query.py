@@ -123,8 +123,8 @@ def _usual_setting(groups: list[Group]) -> str | None:
     """The setting in which most results were made: settings are never mixed."""
     counts: dict[str, int] = {}
     for group in groups:
-        for result in group.results:
-            counts[result.setting] = counts.get(result.setting, 0) + 1
+        for row in group.rows:
+            counts[row[3]] = counts.get(row[3], 0) + 1
     return max(sorted(counts), key=counts.__getitem__, default=None)
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 _HERE = Path(__file__).parent
-_PROVENANCE = ("primary", "primary-figure", "secondary")
 
 
 class Result(NamedTuple):
@@ -32,19 +31,32 @@ class Result(NamedTuple):
         return f"ev{self.id:04}"
 
 
-@dataclass(frozen=True, slots=True)
 class Group:
     """Results of one benchmark on one dataset in one metric; higher is better in all of them."""
 
-    benchmark: str
-    dataset: str
-    kind: str
-    subtask: str
-    domain: str
-    metric: str
-    evaluator: str  # independent | mixed | model-authors
-    results: tuple[Result, ...]
-    settings: frozenset[str]
+    def __init__(self, row: Mapping[str, Any]) -> None:
+        self.benchmark: str = row["benchmark"]
+        self.dataset: str = row["dataset"]
+        self.kind: str = row["kind"]
+        self.subtask: str = row["subtask"]
+        self.domain: str = row["domain"]
+        self.metric: str = row["metric"]
+        self.evaluator: str = row["evaluator"]  # independent | mixed | model-authors
+        self.rows: list[list[Any]] = row["records"]
+        self.settings = frozenset(each[3] for each in self.rows)
+        self._results: tuple[Result, ...] | None = None
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """The numbers, made of their rows when first needed."""
+        if self._results is None:
+            self._results = tuple(
+                Result(
+                    key, model, value, setting, source, how == 2, bool(own), bool(failed), caveat
+                )
+                for key, model, value, setting, source, how, own, failed, caveat in self.rows
+            )
+        return self._results
 
     @property
     def unit(self) -> float:
@@ -72,31 +84,11 @@ def read_table(content: Mapping[str, Any] | None = None) -> Table:
     names = json.loads((_HERE / "names.json").read_text(encoding="utf-8"))["names"]
     models: Sequence[Sequence[Any]] = content["models"]
     return Table(
-        groups=tuple(_group(row) for row in content["groups"]),
+        groups=tuple(Group(row) for row in content["groups"]),
         models=tuple(row[0] for row in models),
         families=tuple(row[1] for row in models),
         comparators=frozenset(place for place, row in enumerate(models) if row[2]),
         sources=tuple(content["sources"]),
         caveats=tuple(content["caveats"]),
         names=names,
-    )
-
-
-def _group(row: Mapping[str, Any]) -> Group:
-    results = tuple(
-        Result(
-            number, model, value, setting, source, provenance == 2, bool(own), bool(failed), caveat
-        )
-        for number, model, value, setting, source, provenance, own, failed, caveat in row["records"]
-    )
-    return Group(
-        benchmark=row["benchmark"],
-        dataset=row["dataset"],
-        kind=row["kind"],
-        subtask=row["subtask"],
-        domain=row["domain"],
-        metric=row["metric"],
-        evaluator=row["evaluator"],
-        results=results,
-        settings=frozenset(result.setting for result in results),
     )

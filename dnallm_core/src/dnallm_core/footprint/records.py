@@ -8,7 +8,6 @@ kind), ``dtype``, ``mode``, ``terms`` (bytes: ``weights``, ``fixed``, ``per_row`
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,8 +74,10 @@ def _inside_plugin(manifest: ModelManifest) -> Path | None:
 @lru_cache(maxsize=256)
 def _folder(package: str) -> Path | None:
     """Where a top-level package lies, found without importing it."""
+    from importlib.util import find_spec
+
     try:
-        spec = importlib.util.find_spec(package)
+        spec = find_spec(package)
     except (ImportError, ValueError):
         return None
     places = list(spec.submodule_search_locations or ()) if spec else []
