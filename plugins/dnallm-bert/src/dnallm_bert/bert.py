@@ -32,6 +32,7 @@ class DnaBertConfig(BertConfig):
 class DnaBert(BertPreTrainedModel):
     """BERT with its masked-language head; positions are counted over real tokens."""
 
+    config_class = DnaBertConfig
     config: DnaBertConfig
     _tied_weights_keys: ClassVar[dict[str, str]] = {
         "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",

@@ -71,7 +71,7 @@ class SelfAttention(nn.Module):
     def __init__(self, config: Dnabert2Config) -> None:
         super().__init__()
         self.heads = config.num_attention_heads
-        self.dropout = config.attention_probs_dropout_prob
+        self.dropout = nn.Dropout(config.attention_probs_dropout_prob)
         self.Wqkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
 
     def forward(
@@ -93,7 +93,7 @@ class SelfAttention(nn.Module):
     def _attend(
         self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, weights: bool
     ) -> tuple[Tensor, Tensor | None]:
-        dropout = self.dropout if self.training else 0.0
+        dropout = self.dropout.p if self.training else 0.0
         length = query.shape[-2]
         if bias is not None:
             near = bias[None, :, :length, :length]

@@ -87,7 +87,7 @@ class SelfAttention(nn.Module):
         width = config.hidden_size
         self.heads = config.num_attention_heads
         self.position = config.position
-        self.share_dropout = config.attention_probs_dropout_prob
+        self.dropout = nn.Dropout(config.attention_probs_dropout_prob)
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
@@ -117,7 +117,7 @@ class SelfAttention(nn.Module):
                 scores = scores + relative_scores(key, distances, of_keys=True)
             scores = scores * query.shape[-1] ** -0.5
             bias = scores if bias is None else scores + bias
-        dropout = self.share_dropout if self.training else 0.0
+        dropout = self.dropout.p if self.training else 0.0
         mixed, shares = attend(query, key, value, bias, dropout=dropout, weights=weights)
         return mixed.transpose(1, 2).flatten(2), shares
 

@@ -34,6 +34,7 @@ class DnaModernBertConfig(ModernBertConfig):
 class DnaModernBert(ModernBertForMaskedLM):
     """ModernBERT with its masked-language head; positions are counted over real tokens."""
 
+    config_class = DnaModernBertConfig
     config: DnaModernBertConfig
 
     def forward(

@@ -52,6 +52,7 @@ class GatedUp(nn.Module):
 class NucleotideTransformer(EsmPreTrainedModel):
     """Nucleotide Transformer with its masked-language head."""
 
+    config_class = NucleotideTransformerConfig
     config: NucleotideTransformerConfig
     _tied_weights_keys: ClassVar[dict[str, str]] = {
         "lm_head.decoder.weight": "esm.embeddings.word_embeddings.weight"
