@@ -7,10 +7,11 @@ import sys
 import threading
 from pathlib import Path
 
-import dnallm_core
 import torch
 from dnallm_core.loading import build, find_implementation
 from safetensors.torch import save_file
+
+import dnallm_core
 
 
 def anonymous() -> int:

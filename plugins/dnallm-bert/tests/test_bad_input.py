@@ -7,10 +7,11 @@ import shutil
 from itertools import product
 from pathlib import Path
 
-import dnallm_core
 import pytest
 import torch
 from dnallm_core.errors import CheckpointError, SequenceError
+
+import dnallm_core
 
 CARRIED = Path(__file__).parent / "golden"
 

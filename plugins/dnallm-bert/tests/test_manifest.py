@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dnallm_core
 import pytest
 import torch
 from dnallm_core.loading import build, find_implementation
 from dnallm_core.sequences.tokenizers import build_tokenizer
+
+import dnallm_core
 
 ZOO = dnallm_core.catalog()
 MODELS = {name: model for name, model in ZOO.items() if model.plugin == "dnallm-bert"}

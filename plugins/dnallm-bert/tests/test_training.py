@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import dnallm_core
 import pytest
 import torch
+
+import dnallm_core
 
 CARRIED = Path(__file__).parent / "golden"
 FOLDERS = [  # one of each network
