@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from dnallm_core.errors import CheckpointError, SequenceError
+from dnallm_core.errors import CapabilityError, CheckpointError, SequenceError
 from dnallm_gpn.gpn import GPN
 from dnallm_gpn.gpn_msa import GPNMSA
 from dnallm_gpn.phylogpn import PhyloGPN
@@ -119,6 +119,16 @@ def test_alignments_are_encoded_as_the_authors_do(golden) -> None:
     assert ids.shape == (8, 9)
     assert ids[:, 0].tolist() == [1, 2, 3, 4, 1, 2, 3, 4]
     assert ids[:, 1].tolist() == [0] * 8
+
+
+@pytest.mark.parametrize("name", ["gpn-msa/gpn_msa", "gpn-star/gpn_star"])
+def test_answers_without_an_alignment_are_refused(golden, name: str) -> None:
+    model = golden(name).model
+    for ask in (model.embed, model.logits, model.score):
+        with pytest.raises(CapabilityError, match="reads an alignment beside the sequence"):
+            ask("ACGTACGT")
+    with pytest.raises(CapabilityError, match="reads an alignment beside the sequence"):
+        model.variant_effects("ACGTACGT", [(2, "C", "T")])
 
 
 def test_alignments_of_the_wrong_shape_are_refused(golden) -> None:

@@ -7,17 +7,15 @@ from typing import Any
 
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
 from dnallm_core.errors import CheckpointError
-from dnallm_core.models import Embeds, Model, PredictsBases, TakesAlignment
-from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from ._aligned import AlignedModel
 from ._settings import configuration, positive, settings
 from ._tree import tree_settings
-from .gpn_msa import encoded_rows
 from .gpn_star_network import GPNStarConfig, GPNStarForMaskedLM
 
 
-class GPNStar(PredictsBases, Embeds, TakesAlignment, Model):
+class GPNStar(AlignedModel):
     """A masked language model of one genome that reads the others clade by clade."""
 
     @classmethod
@@ -59,7 +57,3 @@ class GPNStar(PredictsBases, Embeds, TakesAlignment, Model):
     def aligned_species(self) -> int:
         """How many species ``aux_features`` holds: all of the tree but the target."""
         return len(self.module.config.clades or ()) - 1
-
-    def encode_alignment(self, rows: list[str]) -> Tensor:
-        """Ids int64 (tokens, species): A 1, C 2, G 3, T 4 in either case, everything else 0."""
-        return encoded_rows(rows, self.aligned_species())
