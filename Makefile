@@ -33,6 +33,7 @@ lint: $(DEV)/.ready             ## style, types, and whether generated files are
 	$(BIN)/python -m mypy
 	$(BIN)/python tools/registry.py --check
 	$(BIN)/python tools/schema.py --check
+	$(BIN)/python tools/model_pages.py --check
 
 registry: $(DEV)/.ready         ## generate registry.toml and the index from the manifests
 	$(BIN)/python tools/registry.py

@@ -20,16 +20,15 @@ FLOORS = [
     {"cli"},
     {"testing", "measuring", "scaffold"},
     {"tasks"},
-    {"loading", "models"},
+    {"loading", "models", "choosing"},
     {"checkpoints", "weights", "hooks"},
-    {"choosing"},
-    {"selector", "selection", "comparing"},
-    {"footprint", "resources", "evidence"},
+    {"selector", "selection", "evidence"},
+    {"footprint", "resources"},
     {"catalog"},
     {"capabilities"},
     {"plugins", "index"},
-    {"sequences"},
     {"manifest"},
+    {"sequences"},
     {"errors"},
 ]
 
@@ -44,7 +43,8 @@ def _imports(path, package_root):
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             node.body = []
-    home = path.relative_to(package_root.parent).with_suffix("").parts
+    root = package_root.parent if path.is_relative_to(package_root) else path.parent
+    home = path.relative_to(root).with_suffix("").parts
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

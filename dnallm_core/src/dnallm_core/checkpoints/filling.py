@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ..errors import CheckpointError
 from .keys import KeyRules
@@ -122,8 +122,10 @@ def _assign(module: nn.Module, names: list[str], old: Tensor, tensor: Tensor) ->
     for name in names:
         owner_name, _, leaf = name.rpartition(".")
         owner = module.get_submodule(owner_name)
-        table = owner._parameters if leaf in owner._parameters else owner._buffers
-        table[leaf] = tensor
+        if leaf in owner._parameters:
+            owner._parameters[leaf] = cast("nn.Parameter", tensor)
+        else:
+            owner._buffers[leaf] = tensor
 
 
 def _compute_the_rest(

@@ -20,7 +20,10 @@ _LARGEST_HEADER = 100_000_000  # bytes; the format's own limit
 class TensorSource(Protocol):
     """What every kind of checkpoint file offers."""
 
-    shapes: Mapping[str, tuple[int, ...]]
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Names and shapes of all tensors; an impossible shape for what is none."""
+        ...
 
     def tensor(self, key: str) -> Tensor:
         """The tensor as stored, memory-mapped where the format allows."""

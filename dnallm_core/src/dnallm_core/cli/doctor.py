@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import __version__
 from ..catalog import Catalog, catalog
-from .output import print_json, say
+from .output import print_json, say, size
 
 _TRIAL = """
 import json, sys, time
@@ -80,8 +80,8 @@ def run(options: argparse.Namespace) -> int:
         for device in machine["devices"]:
             print(f"device: {device}")
         for each in tried:
-            seconds = f"{each['seconds']:.1f} s" if each["seconds"] is not None else "failed"
-            print(f"plugin: {each['distribution']} (import {seconds})")
+            took = f"{each['seconds']:.1f} s" if each["seconds"] is not None else "failed"
+            print(f"plugin: {each['distribution']} (import {took})")
         for each in findings:
             say(f"problem: {each['distribution']} {each['version']}: {each['message']}")
         if not findings:
@@ -112,7 +112,7 @@ def _machine() -> dict[str, Any]:
     import platform
     from importlib import metadata
 
-    from ..resources import describe
+    from ..resources import this_machine
 
     try:
         torch: str | None = metadata.version("torch")
@@ -121,5 +121,8 @@ def _machine() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "torch": torch or "not installed",
-        "devices": describe(),
+        "devices": [
+            f"{device.name}, {size(device.memory)} usable of {size(device.total)}"
+            for device in this_machine().devices
+        ],
     }

@@ -7,7 +7,7 @@ registry and the command's ``--json``; ``ModelManifest`` is the typed view of on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -152,7 +152,7 @@ def _trained_on(row: Mapping[str, Any]) -> TrainedOn:
     return TrainedOn(**{**row, "domains": tuple(row.get("domains") or ())})
 
 
-_NESTED = {
+_NESTED: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "weights": _weights,
     "licence": lambda row: Licence(**row),
     "trained_on": _trained_on,

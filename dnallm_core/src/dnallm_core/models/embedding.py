@@ -46,11 +46,13 @@ def embed(
     require(model, Embeds, "has no token states to embed with", "embedding")
     check_pooling(pooling)
     listed = as_list(sequences)
+    import numpy as np
+
     vectors = embed_encodings(model, encode(model, listed), pooling=pooling, layer=layer, **limits)
     if both_strands:
         other = encode(model, [reverse_complement(each) for each in listed])
         reverse = embed_encodings(model, other, pooling=pooling, layer=layer, **limits)
-        vectors = (vectors + reverse) / 2
+        vectors = (vectors + reverse) * np.float32(0.5)
     return vectors
 
 

@@ -213,8 +213,6 @@ def base_log_probabilities(
 
     require(model, PredictsBases, "has no head that predicts tokens", "masked-prediction")
     assert isinstance(model, PredictsBases)
-    if model.tokenizer.mask_id is None:
-        raise CapabilityError(f"{model.manifest.id} has no mask token to predict bases with.")
     found = _queries(model, questions)
     if found is None:
         return None
@@ -233,7 +231,7 @@ def base_log_probabilities(
 def _queries(model: Model, questions: Sequence[tuple[str, int]]) -> list[_Query] | None:
     encodings: dict[str, Encoding] = {}
     shared: dict[tuple[str, tuple[int, ...]], list[tuple[int, int, list[int]]]] = {}
-    mask = model.tokenizer.mask_id
+    mask = _mask_id(model)
     for number, (sequence, position) in enumerate(questions):
         if sequence not in encodings:
             (encodings[sequence],) = encode(model, [sequence])
@@ -248,9 +246,16 @@ def _queries(model: Model, questions: Sequence[tuple[str, int]]) -> list[_Query]
     for (sequence, covering), readings in shared.items():
         ids = list(encodings[sequence].ids)
         for token in covering:
-            ids[token] = mask  # type: ignore[call-overload]
+            ids[token] = mask
         queries.append(_Query(ids, readings))
     return queries
+
+
+def _mask_id(model: Model) -> int:
+    found = model.tokenizer.mask_id
+    if found is None:
+        raise CapabilityError(f"{model.manifest.id} has no mask token to predict bases with.")
+    return found
 
 
 def _covering(encoding: Encoding, position: int) -> tuple[int, ...]:
@@ -305,11 +310,12 @@ def _token_wise(model: Model, sequence: str, limits: dict[str, int]) -> Any:
 
     assert isinstance(model, PredictsBases)
     (encoding,) = encode(model, [sequence])
+    mask = _mask_id(model)
     queries = []
     for index, (start, end) in enumerate(encoding.offsets):
         if end > start:
             ids = list(encoding.ids)
-            ids[index] = model.tokenizer.mask_id  # type: ignore[call-overload]
+            ids[index] = mask
             queries.append(_Query(ids, [(index, index, [])]))
     per_base = np.full(len(sequence), np.nan, dtype=np.float32)
     with torch.inference_mode():

@@ -133,7 +133,7 @@ def _marginals(model: Model, placed: Sequence[PlacedVariant], limits: dict[str, 
     return alternative - table[rows, [BASES.index(each.ref) for each in placed]]
 
 
-def _differences(model: Model, placed: Sequence[PlacedVariant], limits: dict[str, int]) -> Any:
+def _differences(model: Model, placed: Sequence[PlacedVariant], limits: dict[str, Any]) -> Any:
     """Log-likelihood of the alternative window less that of the reference window."""
     import numpy as np
 

@@ -124,7 +124,7 @@ def provenance(extra: Mapping[str, Any]) -> dict[str, Any]:
     import platform
     from importlib import metadata
 
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in ("dnallm-core", "torch", "transformers", "numpy"):
         try:
             versions[name] = metadata.version(name)

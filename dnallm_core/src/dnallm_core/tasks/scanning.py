@@ -8,7 +8,8 @@ from typing import Any
 
 from ..models import Model
 from ..models.batching import TOKENS_A_BATCH
-from ..models.variants import BASES, PlacedVariant, placed_effects, window_around, window_size
+from ..models.likelihood import BASES
+from ..models.variants import PlacedVariant, placed_effects, window_around, window_size
 from ..sequences.files import Genome, Region
 from .job import Job
 from .memory import BatchLimit

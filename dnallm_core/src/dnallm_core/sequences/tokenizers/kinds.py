@@ -81,9 +81,7 @@ KINDS: Mapping[str, Mapping[str, Field]] = {
         "split_words": Field(
             "yes or no", "overlapping only: blanks and punctuation divide unknown k-mers (BERT)"
         ),
-        "piece": Field(
-            "whole number", "overlapping only: ids are cut into pieces of so many (DNABERT: 510)"
-        ),
+        "piece": Field("whole number", "overlapping only: ids are cut into pieces of so many"),
     },
     "tagged-kmer": {
         **_COMMON,

@@ -22,7 +22,8 @@ def write(path: Path, tables: Iterable[Table], details: Mapping[str, Any]) -> No
         for name, column in table.columns.items():
             gathered.setdefault(name, []).append(np.asarray(column))
     with path.open("wb") as file:
-        np.savez(file, **{name: np.concatenate(parts) for name, parts in gathered.items()})
+        whole: dict[str, Any] = {key: np.concatenate(parts) for key, parts in gathered.items()}
+        np.savez(file, **whole)
 
 
 def _write_vectors(path: Path, tables: Iterable[Table]) -> None:
