@@ -174,6 +174,23 @@ def test_a_cache_that_may_not_be_written_is_explained(hub, cache, manifest, nois
     assert hub.starts == []
 
 
+def test_whole_files_in_a_cache_that_may_not_be_written_are_used(
+    hub, cache, manifest, noise, monkeypatch
+):
+    from dnallm_core.weights import finding
+
+    files = {"model.safetensors": noise(50_000)}
+    hub.publish(files)
+    found = locate(manifest(files), progress=QUIET)
+    (found.folder / "model.safetensors").touch()
+
+    def refuse(*_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(cache))
+
+    monkeypatch.setattr(finding, "write_receipt", refuse)
+    assert locate(manifest(files), offline=True, progress=QUIET) == found
+
+
 def test_a_read_only_file_system_is_explained(hub, cache, manifest, noise, monkeypatch):
     from dnallm_core.weights import download
 

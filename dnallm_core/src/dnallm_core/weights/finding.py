@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -106,7 +107,8 @@ def verified(
     found = sha256_of(path)
     if found == expected:
         if not store.shared:
-            give_receipt(wanted, store, revision, file.name, found)
+            with suppress(OSError):  # a cache that cannot be written: it is hashed again next time
+                give_receipt(wanted, store, revision, file.name, found)
         return found
     _tell_of_damage(wanted, store, path, file.name, progress)
     return None
