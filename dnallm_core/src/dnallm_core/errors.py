@@ -157,10 +157,10 @@ class OutputError(DnallmError, OSError):
     """An output that exists already, is being written by another run, or cannot be written."""
 
 
-class NothingFitsError(DnallmError, LookupError):
-    """A selection in which every model was refused."""
+class DiskFullError(OutputError):
+    """No space, or no quota, is left where an output goes."""
 
-    exit_code = 4
+    exit_code = 3
 
 
 def nearest(name: str, known: Iterable[str], limit: int = 3) -> tuple[str, ...]:

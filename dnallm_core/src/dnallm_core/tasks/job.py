@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import OutputError
+from ..errors import DiskFullError
 from .outputs import writer_for
 from .pipeline import Pipeline
 from .progress import Progress
@@ -93,7 +93,7 @@ class Job:
                 run.finish(scratch, record)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise OutputError(
+                raise DiskFullError(
                     f"The disk is full: {self.output} could not be finished.",
                     hint="What is done is kept beside it; free some space and run the same "
                     "command again: it goes on from there.",
