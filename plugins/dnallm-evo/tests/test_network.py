@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from dnallm_core.catalog import catalog
+from dnallm_core.errors import IntegrityError
 from dnallm_core.loading import build, find_implementation
 from dnallm_core.models import CarriesState, Embeds, PredictsBases
 from dnallm_evo import attention, striped_hyena
@@ -218,3 +219,12 @@ def test_both_generations_keep_the_protocols_of_a_causal_model() -> None:
     for implementation in (Evo1, Evo2):
         for protocol in (PredictsBases, Embeds, CarriesState):
             assert protocol in implementation.__mro__
+
+
+def test_numbers_that_are_not_finite_are_refused() -> None:
+    model = dnallm_core.load("evo-1", weights=GOLDEN / "evo-1/evo1_8k", dtype="float32")
+    with torch.no_grad():
+        model.module.get_output_embeddings().weight[65] = float("nan")
+    for ask in (model.score, lambda text: model.generate(text, max_new_bases=3), model.embed):
+        with pytest.raises(IntegrityError, match="not finite"):
+            ask("ACGTACGT")

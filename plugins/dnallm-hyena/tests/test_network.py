@@ -10,7 +10,7 @@ import pytest
 import torch
 from dnallm_core.catalog import catalog
 from dnallm_core.checkpoints import CheckpointFolder
-from dnallm_core.errors import CheckpointError, SequenceError
+from dnallm_core.errors import CheckpointError, IntegrityError, SequenceError
 from dnallm_core.loading import build
 from dnallm_hyena import network
 from dnallm_hyena.convolution import blocks, convolve, fft_size
@@ -230,3 +230,12 @@ def test_the_convolution_is_causal_and_does_not_wrap_round() -> None:
     )
     found = convolve(signal, torch.fft.rfft(taps, n=size), size)
     assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_numbers_that_are_not_finite_are_refused() -> None:
+    model = dnallm_core.load("hyenadna", weights=GOLDEN / "hf_tiny", dtype="float32")
+    with torch.no_grad():
+        model.module.get_output_embeddings().weight[7] = float("nan")
+    for ask in (model.score, lambda text: model.generate(text, max_new_bases=3)):
+        with pytest.raises(IntegrityError, match="not finite"):
+            ask("ACGTACGT")

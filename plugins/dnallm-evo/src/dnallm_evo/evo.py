@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
 from dnallm_core.errors import CheckpointError
 from dnallm_core.models import Advance, CarriesState, Embeds, Model, PredictsBases
+from dnallm_core.models.finite import finite
 
 from .configuration import Evo1Config, Evo2Config, StripedHyenaConfig, checked
 from .striped_hyena import StripedHyena, StripedState
@@ -34,7 +35,15 @@ class _Evo(PredictsBases, CarriesState, Embeds, Model):
     def advance(self, input_ids: Tensor, state: StripedState | None = None) -> Advance:
         """Continue by some tokens. Hyena blocks carry a constant state, attention its cache."""
         state = state if state is not None else StripedState()
-        return Advance(self.module(input_ids, state=state).logits, state)
+        return Advance(finite(self.module(input_ids, state=state).logits, self.manifest.id), state)
+
+    def token_logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Logits (batch, tokens, vocabulary); IntegrityError where they are not finite."""
+        return finite(super().token_logits(inputs), self.manifest.id)
+
+    def token_states(self, inputs: Mapping[str, Tensor], layer: int = -1) -> Tensor:
+        """Hidden states (batch, tokens, width); IntegrityError where they are not finite."""
+        return finite(super().token_states(inputs, layer), self.manifest.id)
 
     def select_rows(self, state: StripedState, rows: Tensor) -> StripedState:
         """The state of some rows."""

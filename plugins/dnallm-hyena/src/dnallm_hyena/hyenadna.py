@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
 from dnallm_core.errors import CheckpointError
 from dnallm_core.models import Advance, CarriesState, Embeds, Model, PredictsBases
+from dnallm_core.models.finite import finite
 
 from .network import BlockState, HyenaDNAConfig, HyenaDNAForCausalLM
 
@@ -95,7 +96,15 @@ class HyenaDNA(PredictsBases, CarriesState, Embeds, Model):
     def advance(self, input_ids: Tensor, state: list[BlockState] | None = None) -> Advance:
         """Continue by some tokens; the state grows by one vector a token and block."""
         state = state or self.module.new_state(input_ids.shape[0])
-        return Advance(self.module(input_ids, state=state).logits, state)
+        return Advance(finite(self.module(input_ids, state=state).logits, self.manifest.id), state)
+
+    def token_logits(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Logits (batch, tokens, vocabulary); IntegrityError where they are not finite."""
+        return finite(super().token_logits(inputs), self.manifest.id)
+
+    def token_states(self, inputs: Mapping[str, Tensor], layer: int = -1) -> Tensor:
+        """Hidden states (batch, tokens, width); IntegrityError where they are not finite."""
+        return finite(super().token_states(inputs, layer), self.manifest.id)
 
     def select_rows(self, state: list[BlockState], rows: Tensor) -> list[BlockState]:
         """The state of some rows."""
