@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-BLOCK = 1 << 22  # numbers in one working buffer: small enough to stay in memory that is reused
+BLOCK = 1 << 20  # numbers in one working buffer: small enough to stay in memory that is reused
 
 
 def fft_size(tokens: int) -> int:

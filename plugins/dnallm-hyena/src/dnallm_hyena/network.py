@@ -7,7 +7,7 @@ Poli et al. 2023, Hyena Hierarchy (arXiv 2302.10866); Nguyen et al. 2023, HyenaD
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, initialization
 from transformers.utils import ModelOutput
 
-from .convolution import BLOCK, blocks, convolve, fft_size
+from .convolution import blocks, convolve, fft_size
 
 FILTER_MEMORY = 1 << 30  # bytes of cached filters that one network may keep
 GROUP = 1 << 26  # numbers that the projections of one group of channels may fill
@@ -199,18 +199,17 @@ class HyenaFilter(nn.Module):
         """The first ``count`` taps of every channel, (width, count) float32."""
         return self._keep(("taps", count), 4 * self.width * count, lambda: self._all(count))
 
-    def spectra(self, size: int) -> Iterator[tuple[slice, Tensor]]:
-        """Real FFTs of the filters, some channels at a time: (channels, size / 2 + 1)."""
-        count = min(size // 2, self.longest)
+    def spectra(self, size: int) -> Callable[[slice], Tensor]:
+        """What gives the real FFTs of some channels' filters: (channels, size / 2 + 1)."""
         nbytes = 8 * self.width * (size // 2 + 1)
-        whole = slice(0, self.width)
+        count = min(size // 2, self.longest)
         if nbytes <= self.memory and not torch.is_grad_enabled():
-            key = ("spectra", size)
-            yield whole, self._keep(key, nbytes, lambda: torch.fft.rfft(self._all(count), n=size))
-            return
+            kept = self._keep(
+                ("spectra", size), nbytes, lambda: torch.fft.rfft(self._all(count), n=size)
+            )
+            return lambda which: kept[which]
         t, features = self._features(count)
-        for which in [whole] if torch.is_grad_enabled() else blocks(self.width, size):
-            yield which, torch.fft.rfft(self._some(t, features, which), n=size)
+        return lambda which: torch.fft.rfft(self._some(t, features, which), n=size)
 
     def _features(self, count: int) -> tuple[Tensor, Tensor]:
         t, z = self.pos_emb(count, self.bias.device)
@@ -281,33 +280,33 @@ class HyenaOperator(nn.Module):
             return self._advance(x, state)
         batch, tokens, width = x.shape
         size = fft_size(tokens)
-        mixed = []
-        for group, spectrum in self.filter_fn.spectra(size):  # channels
-            step = width if torch.is_grad_enabled() else GROUP // (3 * batch * tokens) or 1
-            for start in range(group.start, group.stop, step):
-                some = slice(start, min(start + step, group.stop))
-                within = spectrum[some.start - group.start : some.stop - group.start]
-                mixed.append(self._mix(x, some, within, size))
-        y = mixed[0] if len(mixed) == 1 else torch.cat(mixed, dim=1)  # (batch, width, tokens)
-        del mixed
-        return self.out_proj(y.transpose(1, 2))
+        spectrum = self.filter_fn.spectra(size)
+        if torch.is_grad_enabled():
+            whole = slice(0, width)
+            mixed = self._mix(self._projected(x, whole), whole, spectrum(whole), size)
+            return self.out_proj(mixed.to(x.dtype).transpose(1, 2))
+        mixed = x.new_empty(batch, width, tokens)
+        for group in blocks(width, 3 * batch * tokens, GROUP):  # channels projected together
+            parts = self._projected(x, group)
+            for some in blocks(group.stop - group.start, batch * size):  # channels mixed together
+                own = slice(group.start + some.start, group.start + some.stop)
+                inside = [each[:, some] for each in parts]
+                mixed[:, own] = self._mix(inside, own, spectrum(own), size)
+        del parts, inside
+        return self.out_proj(mixed.transpose(1, 2))
 
-    def _mix(self, x: Tensor, which: slice, spectrum: Tensor, size: int) -> Tensor:
-        """``x0 * (h * (x1 v))`` for some channels: (batch, channels, tokens)."""
-        parts = [self._project(x, self._rows(which, part)) for part in range(3)]
-        count = which.stop - which.start
-        budget = count * size * x.shape[0] if torch.is_grad_enabled() else BLOCK
-        out = []
-        for some in blocks(count, x.shape[0] * size, budget):
-            own = slice(which.start + some.start, which.start + some.stop)
-            gate, left, value = (
-                self._short(parts[part][:, some], self._rows(own, part)) for part in range(3)
-            )
-            signal = left * value
-            y = convolve(signal, spectrum[some], size)
-            y = y + signal * self.filter_fn.bias[own, None]
-            out.append((y * gate).to(x.dtype))
-        return out[0] if len(out) == 1 else torch.cat(out, dim=1)
+    def _projected(self, x: Tensor, which: slice) -> list[Tensor]:
+        """Gate, key and value of some channels: (batch, channels, tokens) each."""
+        return [self._project(x, self._rows(which, part)) for part in range(3)]
+
+    def _mix(self, parts: list[Tensor], own: slice, spectrum: Tensor, size: int) -> Tensor:
+        """``x0 * (h * (x1 v))`` for some channels: (batch, channels, tokens) float32."""
+        gate, left, value = (
+            self._short(each, self._rows(own, part)) for part, each in enumerate(parts)
+        )
+        signal = left * value
+        skip = self.filter_fn.bias[own, None]
+        return torch.addcmul(convolve(signal, spectrum, size), signal, skip) * gate
 
     def _rows(self, which: slice, part: int) -> slice:
         """The projection's rows of some channels: gates first, then keys, then values."""
@@ -315,11 +314,10 @@ class HyenaOperator(nn.Module):
 
     def _project(self, x: Tensor, rows: slice) -> Tensor:
         """(batch, tokens, width) -> (batch, channels, tokens)."""
-        projected = torch.matmul(self.in_proj.weight[rows], x.transpose(1, 2))
+        weight = self.in_proj.weight[rows].expand(x.shape[0], -1, -1)
         if self.in_proj.bias is None:
-            return projected
-        bias = self.in_proj.bias[rows, None]
-        return projected + bias if torch.is_grad_enabled() else projected.add_(bias)
+            return torch.bmm(weight, x.transpose(1, 2))
+        return torch.baddbmm(self.in_proj.bias[rows, None], weight, x.transpose(1, 2))
 
     def _short(self, projected: Tensor, rows: slice, reach: int = 0) -> Tensor:
         """Depthwise causal convolution; ``reach`` tokens in front are the past and give no output."""
@@ -354,10 +352,14 @@ class HyenaOperator(nn.Module):
             y = (everything.float() * past).sum(-1, keepdim=True)
         else:
             size = fft_size(total)
-            y = torch.empty_like(everything, dtype=torch.float32)
-            for group, spectrum in self.filter_fn.spectra(size):
-                y[:, group] = convolve(everything[:, group], spectrum, size)
-            y = y[..., -tokens:]
+            spectrum = self.filter_fn.spectra(size)
+            y = torch.cat(
+                [
+                    convolve(everything[:, some], spectrum(some), size)[..., -tokens:]
+                    for some in blocks(self.width, x.shape[0] * size)
+                ],
+                dim=1,
+            )
         y = y + signal * self.filter_fn.bias[:, None]
         return self.out_proj((y * gate).to(x.dtype).transpose(1, 2))
 
