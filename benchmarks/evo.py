@@ -1,0 +1,162 @@
+"""Evo on a CPU: prefill and decoding beside the linear maps in them, and what they cost.
+
+Every ``nn.Linear`` call of a run is recorded and called again by itself; run and replay take turns.
+The ratio is of processor time, which other programs disturb less than the clock. Weights are random
+at the published shape: time and memory don't depend on them. Peak memory is that of this process
+above the libraries' own.
+
+    python benchmarks/evo.py [--model evo-2-1b-base] [--tokens 8192] [--decode 100] [--blocks 25]
+    python benchmarks/evo.py --steady 10000    # cost of a base, from first to last, tiny network
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from dnallm_core.catalog import catalog
+from dnallm_core.loading import build, find_implementation
+from dnallm_evo.configuration import Evo2Config
+from dnallm_evo.striped_hyena import StripedHyena, StripedState
+from torch import nn
+
+
+def network(name: str, blocks: int | None, dtype: torch.dtype) -> StripedHyena:
+    """A published shape (or its first blocks) with random weights."""
+    manifest = catalog()[name]
+    settings = dict(manifest.config)
+    if blocks:
+        settings["num_layers"] = blocks
+        for key in [each for each in settings if each.endswith("_layer_idxs")]:
+            settings[key] = [layer for layer in settings[key] if layer < blocks]
+    implementation = find_implementation(manifest)
+    module = build(implementation, implementation.read_config(None, settings, None))
+    exact = ("poles", "residues", "inv_freq")
+    for owner in module.modules():
+        for table in (owner._parameters, owner._buffers):
+            for leaf, value in table.items():
+                if value is not None:
+                    kept = torch.empty_like(
+                        value, device="cpu", dtype=torch.float32 if leaf.endswith(exact) else dtype
+                    )
+                    table[leaf] = (
+                        nn.Parameter(kept, requires_grad=False)
+                        if table is (owner._parameters)
+                        else kept
+                    )
+    module.tie_weights()
+    torch.manual_seed(0)
+    module.initialize_weights()
+    return module.eval()
+
+
+def peak() -> float:
+    """Most memory that this process has held, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def timed(call: Callable[[], Any]) -> tuple[float, float]:
+    """Clock and processor seconds of one call."""
+    wall, processor = time.perf_counter(), time.process_time()
+    call()
+    return time.perf_counter() - wall, time.process_time() - processor
+
+
+def linear_maps(module: nn.Module, run: Callable[[], Any]) -> Callable[[], None]:
+    """All ``nn.Linear`` calls of ``run``, ready to be called again (inputs of the same shape)."""
+    calls: list[tuple[nn.Module, torch.Size, torch.dtype]] = []
+    hooks = [
+        each.register_forward_pre_hook(
+            lambda layer, given: calls.append((layer, given[0].shape, given[0].dtype))
+        )
+        for each in module.modules()
+        if isinstance(each, nn.Linear)
+    ]
+    run()
+    for hook in hooks:
+        hook.remove()
+    inputs = {each[1:]: torch.randn(each[1]).to(each[2]) for each in calls}
+
+    def replay() -> None:
+        for layer, shape, dtype in calls:
+            layer(inputs[shape, dtype])
+
+    return replay
+
+
+def steady(bases: int) -> dict[str, Any]:
+    """Seconds a decoded base, over a tenth of the bases each."""
+    config = Evo2Config(
+        hidden_size=64,
+        num_layers=4,
+        inner_mlp_size=128,
+        attn_layer_idxs=[3],
+        hcs_layer_idxs=[0],
+        hcm_layer_idxs=[1],
+        hcl_layer_idxs=[2],
+    )
+    module, state = StripedHyena(config).eval(), StripedState()
+    token, costs = torch.full((1, 1), 65), []
+    module(token, state=state)
+    for _ in range(10):
+        _, processor = timed(lambda: [module(token, state=state) for _ in range(bases // 10)])
+        costs.append(round(1e3 * processor / (bases // 10), 3))
+    return {"decoded": bases, "cpu_ms_a_base": costs}
+
+
+def main() -> None:
+    """Measure and print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", default="evo-2-1b-base")
+    parser.add_argument("--tokens", type=int, default=8192)
+    parser.add_argument("--decode", type=int, default=100)
+    parser.add_argument("--blocks", type=int, default=0)
+    parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steady", type=int, default=0)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    with torch.inference_mode():
+        if given.steady:
+            print(json.dumps(steady(given.steady)))
+            return
+        before = peak()
+        module = network(given.model, given.blocks or None, getattr(torch, given.dtype))
+        weights = sum(each.numel() * each.element_size() for each in module.parameters()) / 1e9
+        ids = torch.full((1, given.tokens), 65)
+        result: dict[str, Any] = {**vars(given), "weights_gb": round(weights, 2)}
+        state = StripedState()
+
+        def prefill() -> None:
+            state.blocks, state.tokens = [], 0
+            module(ids, state=state)
+
+        def decode() -> None:
+            for _ in range(given.decode):
+                module(ids[:, :1], state=state)
+
+        for name, run in (("prefill", prefill), ("decode", decode)):
+            wall, _ = timed(run)
+            result[f"{name}_wall_s"] = round(wall, 2)
+            result[f"{name}_tokens_a_second"] = round(
+                (given.tokens if run is prefill else given.decode) / wall, 1
+            )
+        result["peak_above_libraries_gb"] = round(peak() - before, 2)
+        for name, run in (("prefill", prefill), ("decode", decode)):
+            replay = linear_maps(module, run)
+            pairs = [(timed(run)[1], timed(replay)[1]) for _ in range(given.rounds)]
+            ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
+            result[f"{name}_cpu_s"] = round(ours, 2)
+            result[f"{name}_ratio_to_linear_maps"] = round(ours / theirs, 2)
+        print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
