@@ -126,6 +126,23 @@ def test_the_roformer_encoder_of_the_second_network_runs_and_masks() -> None:
     torch.testing.assert_close(beside, alone.logits, rtol=1e-4, atol=1e-5)
 
 
+def test_the_second_network_reads_alignments_too(tmp_path) -> None:
+    torch.manual_seed(0)
+    config = GPNConfig(
+        vocab_size=6, encoder="roformer", hidden_size=32, num_hidden_layers=2,
+        num_attention_heads=2, intermediate_size=48, n_aux_features=15,
+    )  # fmt: skip
+    GPNForMaskedLM(config).save_pretrained(tmp_path)
+    model = dnallm_core.load("gpn-msa", weights=tmp_path, device="cpu")
+    assert model.aligned_species() == 3
+    ids, aux = torch.tensor([[1, 2, 3]]), torch.tensor([[[1, 1, 0], [2, 0, 2], [3, 3, 4]]])
+    with torch.inference_mode():
+        one = model.token_logits({"input_ids": ids, "aux_features": aux})
+        other = model.token_logits({"input_ids": ids, "aux_features": aux.flip(2)})
+    assert one.shape == (1, 3, 6)
+    assert not torch.allclose(one, other)
+
+
 def test_dilations_start_anew_after_each_cycle_and_stop_growing() -> None:
     network = build(GPN, ConvNetConfig(n_layers=8, hidden_size=8, dilation_max=16))
     assert isinstance(network, ConvNetForMaskedLM)

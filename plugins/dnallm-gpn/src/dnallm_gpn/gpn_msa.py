@@ -11,7 +11,9 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from ._aligned import AlignedModel
 from ._settings import configuration, positive, room_for_one_hot, settings
+from .gpn import GPN
 from .gpn_msa_network import GPNRoFormerConfig, GPNRoFormerForMaskedLM
+from .gpn_network import GPNConfig
 
 
 class GPNMSA(AlignedModel):
@@ -27,6 +29,8 @@ class GPNMSA(AlignedModel):
         """The configuration under its authors' names."""
         found = settings(folder, arguments)
         kind = found.get("model_type", "GPNRoFormer")
+        if kind == "GPN" and found.get("n_aux_features"):
+            return GPN.read_config(folder, arguments, shapes)  # the later class, for alignments
         if kind != "GPNRoFormer":
             raise CheckpointError(
                 f"The configuration's model_type is {kind!r}; GPN-MSA's is GPNRoFormer.",
@@ -42,11 +46,15 @@ class GPNMSA(AlignedModel):
     @classmethod
     def build(cls, config: PreTrainedConfig) -> PreTrainedModel:
         """The network that ``config`` describes."""
+        if isinstance(config, GPNConfig):
+            return GPN.build(config)
         return GPNRoFormerForMaskedLM(config)
 
     @classmethod
     def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """The head's bias is stored once or twice; the sinusoids may be absent."""
+        if isinstance(config, GPNConfig):
+            return GPN.key_rules(config, shapes)
         return KeyRules(
             rename=((r"^model\.", ""),),
             tied={"cls.predictions.decoder.bias": "cls.predictions.bias"},

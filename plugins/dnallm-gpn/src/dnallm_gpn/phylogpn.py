@@ -92,6 +92,7 @@ class PhyloGPN(PredictsRates, Embeds, HasReceptiveField, Model):
         flanked = torch.nn.functional.pad(ids, (left, right), value=PAD)
         flanked_mask = None
         if mask is not None and not bool(mask.all()):
+            mask = mask.long()
             ids = ids.masked_fill(mask == 0, PAD)
             flanked = torch.nn.functional.pad(ids, (left, right), value=PAD)
             # a row with flanks of its own: from its first base to both fields behind its last
