@@ -3,9 +3,9 @@
 Both compare the window with the reference's base and the window with the alternative's, unmasked,
 and average both strands; larger is a larger effect, and neither has a sign.
 
-Influence (Benegas et al. 2025, 10.1038/s41587-024-02511-w; ``vep_influence`` of songlab-cal/gpn):
-at every other position, the largest change of the log-odds of a base; the mean over positions.
-Embedding distance (``vep_euclidean_dist`` there): Euclidean, over all positions and channels.
+Influence (Benegas et al. 2025, 10.1038/s41587-024-02511-w): at every other position, the largest
+change of the log-odds of a base; the mean over positions. Embedding distance (their published code):
+Euclidean, over all positions and channels.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The layout in which GPN-MSA's authors publish alignments: a Zarr array (length, species) a contig.
+"""The Zarr layout in which alignments for models are published: an array (length, species) a contig.
 
-Each element is one byte, a letter or ``-``; column 0 is the reference. Their files name no species;
-``write_zarr`` adds the names as the group's attributes ``reference`` and ``species``.
+Each element is one byte, a letter or ``-``; column 0 is the reference. The published files name no
+species; ``write_zarr`` adds the names as the group's attributes ``reference`` and ``species``.
 """
 
 from __future__ import annotations
