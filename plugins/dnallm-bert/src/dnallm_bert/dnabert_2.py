@@ -206,7 +206,7 @@ class Transform(nn.Module):
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(batch, tokens, width)."""
+        """(tokens, width)."""
         return self.LayerNorm(functional.gelu(self.dense(hidden)))
 
 
@@ -219,7 +219,7 @@ class Predictions(nn.Module):
         self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        """(batch, tokens, vocabulary)."""
+        """(tokens, vocabulary)."""
         return self.decoder(self.transform(hidden))
 
 
@@ -293,7 +293,9 @@ class Dnabert2(PreTrainedModel):
             if output_attentions:
                 attentions.append(packing.padded_weights(shares, attention_mask))
         last = packing.padded(hidden)  # (batch, tokens, width)
-        logits = self.cls.predictions(last) if self.cls is not None else None
+        logits = None
+        if self.cls is not None:  # (batch, tokens, vocabulary), 0 at padding
+            logits = packing.padded(self.cls.predictions(hidden))
         pooler = self.bert.pooler
         hidden_states = (*(packing.padded(state) for state in states[:-1]), last)
         return EncoderOutput(
