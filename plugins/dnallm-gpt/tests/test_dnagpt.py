@@ -63,6 +63,12 @@ def test_all_sizes_but_the_heads_are_read_off_the_tensors(multi):
         load("dnagpt", weights=HUMAN, device="cpu")
 
 
+def test_the_heads_may_stand_in_a_file_beside_the_weights(tmp_path):
+    (tmp_path / "dna_gpt0.1b_h.pth").write_bytes((HUMAN / "dna_gpt0.1b_h.pth").read_bytes())
+    (tmp_path / "config.json").write_text('{"num_heads": 2}')
+    assert load("dnagpt", weights=tmp_path, device="cpu").module.config.num_heads == 2
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [

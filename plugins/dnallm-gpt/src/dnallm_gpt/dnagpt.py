@@ -298,7 +298,11 @@ class DNAGPT(CausalModel):
     ) -> PreTrainedConfig:
         """The authors' arguments; all but ``num_heads`` can be read off the tensors."""
         stated = dict(arguments)
-        if not stated and folder is not None and folder.config.get("model_type") == "dnagpt":
+        if (
+            folder is not None
+            and not stated
+            and folder.config.get("model_type", "dnagpt") == "dnagpt"
+        ):
             stated = {key: folder.config[key] for key in cls.arguments if key in folder.config}
         unknown = sorted(set(stated) - set(cls.arguments))
         if unknown:
@@ -312,7 +316,8 @@ class DNAGPT(CausalModel):
             raise CheckpointError(
                 f"DNAGPT publishes no configuration file, and {', '.join(absent)} cannot be read "
                 "off the tensors.",
-                hint="Give config={'num_heads': ...}: 12 for 0.1b_h and 0.1b_m, 64 for 3b_m.",
+                hint="Give config={'num_heads': ...}, or a config.json with it beside the weights: "
+                "12 for 0.1b_h and 0.1b_m, 64 for 3b_m.",
             )
         if seen["num_heads"] < 1 or seen["embedding_dim"] % seen["num_heads"]:
             raise CheckpointError(
