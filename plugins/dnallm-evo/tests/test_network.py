@@ -228,3 +228,27 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
     for ask in (model.score, lambda text: model.generate(text, max_new_bases=3), model.embed):
         with pytest.raises(IntegrityError, match="not finite"):
             ask("ACGTACGT")
+
+
+@torch.no_grad()
+def test_blocks_may_lie_on_other_devices_by_accelerates_map(
+    network: StripedHyena, tmp_path: Path
+) -> None:
+    accelerate = pytest.importorskip("accelerate")
+    ids = random_ids(2, 40)
+    whole = network(ids).logits
+    network.save_pretrained(tmp_path / "saved")
+    kind = type(network.config)
+    again = StripedHyena.from_pretrained(
+        tmp_path / "saved", config=kind.from_pretrained(tmp_path / "saved")
+    ).eval()
+    places = {name: "cpu" for name, _ in again.named_children() if name != "blocks"}
+    places.update({f"blocks.{i}": "disk" if i else "cpu" for i in range(len(again.blocks))})
+    again = accelerate.dispatch_model(
+        again, places, main_device="cpu", offload_dir=tmp_path / "offloaded"
+    )
+    assert all(each.is_meta for each in again.blocks[1].parameters())
+    assert close(again(ids).logits, whole)
+    state = StripedState()
+    pieces = [again(piece, state=state).logits for piece in ids.split([30, 1, 9], dim=1)]
+    assert close(torch.cat(pieces, dim=1), whole)
