@@ -227,7 +227,9 @@ def _from_record(
     kind: str,
 ) -> tuple[Growth, ...]:
     scale = BYTES[dtype] / BYTES[record.dtype]
-    basis = record.basis + ("" if scale == 1 else f", scaled to {dtype}")
+    if kind not in ("encoder-transformer", "decoder-transformer"):
+        scale = max(scale, (1 + scale) / 2)  # scans and transforms stay in float32
+    basis = record.basis + ("" if dtype == record.dtype else f", scaled to {dtype}")
     measured = record.terms
     terms = [weights(shape, dtype)]
     if "weights" in measured and shape.parameters is None:
@@ -235,6 +237,8 @@ def _from_record(
     fixed = measured.get("fixed", 0.0) + batch * measured.get("per_row", 0.0) * scale
     terms.append(Growth("workspace", fixed, 0, 0, basis))
     terms.append(Growth("activations", 0, batch * measured.get("per_token", 0.0) * scale, 0, basis))
+    if measured.get("per_length"):
+        terms.append(Growth("filters", 0, measured["per_length"] * scale, 0, basis))
     if measured.get("per_token_squared"):
         square = batch * measured["per_token_squared"] * scale
         terms.append(Growth("attention", 0, 0, square, basis))
@@ -242,7 +246,7 @@ def _from_record(
         from .terms import _carried
 
         terms.extend(_carried(shape, kind, batch, BYTES[dtype], "derived"))
-    if (record.device == "cpu") != (device == "cpu"):
+    if device != "cpu":
         terms.append(runtime(device))
     return tuple(terms)
 

@@ -1,9 +1,10 @@
 """Measured footprints: a plugin's own file, and over it what a user has measured.
 
 A file is JSON: ``{"schema": 1, "models": {MODEL: [record, ...]}}``. A record holds ``device`` (its
-kind), ``dtype``, ``mode``, ``terms`` (bytes: ``weights``, ``fixed``, ``per_row``, ``per_token``,
-``per_token_squared``), ``seconds`` (``fixed``, ``per_token``, ``per_token_squared``), and ``measured``
-(device name, versions, date, the points, the worst deviations on lengths that were not fitted).
+kind), ``dtype``, ``mode``, ``terms`` (bytes: ``weights``, ``fixed``, ``per_row``, ``per_length`` (a
+token of the length, whatever the rows), ``per_token``, ``per_token_squared``), ``seconds``
+(``fixed``, ``per_token``, ``per_token_squared``), and ``measured`` (device name, versions, date, the
+worst deviations on lengths that were not fitted).
 """
 
 from __future__ import annotations
@@ -65,15 +66,18 @@ def overlay_path() -> Path:
     return Path(platformdirs.user_data_dir("dnallm", appauthor=False)) / FILE
 
 
+def plugin_folder(manifest: ModelManifest) -> Path | None:
+    """Where the package that implements a model lies, found without importing it."""
+    return _folder(manifest.implementation.partition(":")[0].partition(".")[0])
+
+
 def _inside_plugin(manifest: ModelManifest) -> Path | None:
-    package = manifest.implementation.partition(":")[0].partition(".")[0]
-    folder = _folder(package)
+    folder = plugin_folder(manifest)
     return folder / str(manifest.footprint) if folder is not None else None
 
 
 @lru_cache(maxsize=256)
 def _folder(package: str) -> Path | None:
-    """Where a top-level package lies, found without importing it."""
     from importlib.util import find_spec
 
     try:

@@ -1,0 +1,135 @@
+"""Measured points -> named terms: a small non-negative least-squares fit, held against other points.
+
+Peak bytes above the weights = fixed + per_row x rows + per_length x tokens (filters, which all rows
+share) + per_token x rows x tokens + per_token_squared x rows x tokens^2; seconds = fixed + per_token
+x rows x tokens + per_token_squared x rows x tokens^2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+TERMS = ("fixed", "per_row", "per_length", "per_token", "per_token_squared")
+FLOOR = 64 * 10**6  # bytes: what allocators and thread pools differ by from run to run
+UNDER = 0.01  # a prediction is lifted until no fitted point lies further above it
+
+
+class Point(NamedTuple):
+    """One run: a batch of ``rows`` by ``tokens``, its peak bytes (weights included) and seconds."""
+
+    rows: int
+    tokens: int
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Terms in bytes and seconds, and the worst deviations on points that were not fitted."""
+
+    bytes: dict[str, float]
+    seconds: dict[str, float]
+    over: float  # largest (predicted - measured) / measured beyond the floor, 0 if none
+    under: float  # largest (measured - predicted) / measured
+
+
+def fit(points: Sequence[Point], held: Sequence[Point], weights: int) -> Fit:
+    """Fit ``points`` above ``weights`` bytes, and hold the prediction against ``held``."""
+    rows = [_row(point) for point in points]
+    amounts = [float(max(0, point.bytes - weights)) for point in points]
+    scale = [1.0 / max(point.bytes, FLOOR) for point in points]
+    found = dict(zip(TERMS, solve(rows, amounts, scale), strict=True))
+    lift = max(
+        (point.bytes * (1 - UNDER) - weights - predicted(found, point) for point in points),
+        default=0.0,
+    )
+    found["fixed"] += max(0.0, lift)
+    timed = [(row[0], row[3], row[4]) for row in rows]
+    times = [point.seconds for point in points]
+    seconds = dict(
+        zip(
+            ("fixed", "per_token", "per_token_squared"),
+            solve(timed, times, [1.0 / max(time, 1e-4) for time in times]),
+            strict=True,
+        )
+    )
+    over = under = 0.0
+    for point in held:
+        gap = weights + predicted(found, point) - point.bytes
+        if abs(gap) > FLOOR:
+            over, under = max(over, gap / point.bytes), max(under, -gap / point.bytes)
+    return Fit(found, seconds, over, under)
+
+
+def predicted(terms: dict[str, float], point: Point) -> float:
+    """Bytes above the weights."""
+    return sum(terms[name] * value for name, value in zip(TERMS, _row(point), strict=True))
+
+
+def _row(point: Point) -> tuple[float, ...]:
+    return (
+        1.0,
+        float(point.rows),
+        float(point.tokens),
+        float(point.rows * point.tokens),
+        float(point.rows) * point.tokens**2,
+    )
+
+
+def solve(
+    rows: Sequence[Sequence[float]], wanted: Sequence[float], weights: Sequence[float]
+) -> list[float]:
+    """The non-negative solution of least weighted squares; of so few unknowns, every subset is tried."""
+    width = len(rows[0])
+    best: tuple[float, list[float]] = (sum((w * y) ** 2 for w, y in zip(weights, wanted, strict=True)),
+                                       [0.0] * width)  # fmt: skip
+    for size in range(1, width + 1):
+        for chosen in combinations(range(width), size):
+            solution = _least_squares(rows, wanted, weights, chosen)
+            if solution is None or min(solution) < 0:
+                continue
+            whole = [0.0] * width
+            for place, value in zip(chosen, solution, strict=True):
+                whole[place] = value
+            left = sum(
+                (w * (y - sum(a * b for a, b in zip(row, whole, strict=True)))) ** 2
+                for row, y, w in zip(rows, wanted, weights, strict=True)
+            )
+            if left < best[0] * (1 - 1e-9):
+                best = (left, whole)
+    return best[1]
+
+
+def _least_squares(
+    rows: Sequence[Sequence[float]],
+    wanted: Sequence[float],
+    weights: Sequence[float],
+    chosen: Sequence[int],
+) -> list[float] | None:
+    """Normal equations of the chosen columns, each scaled to its largest entry."""
+    sizes = [max(abs(row[column]) for row in rows) or 1.0 for column in chosen]
+    table = [
+        [row[column] / size for column, size in zip(chosen, sizes, strict=True)] for row in rows
+    ]
+    count = len(chosen)
+    matrix = [
+        [sum(w * w * row[i] * row[j] for row, w in zip(table, weights, strict=True))
+         for j in range(count)]
+        + [sum(w * w * row[i] * y for row, y, w in zip(table, wanted, weights, strict=True))]
+        for i in range(count)
+    ]  # fmt: skip
+    for pivot in range(count):
+        largest = max(range(pivot, count), key=lambda row: abs(matrix[row][pivot]))
+        if abs(matrix[largest][pivot]) < 1e-14 * abs(matrix[0][0] or 1.0):
+            return None
+        matrix[pivot], matrix[largest] = matrix[largest], matrix[pivot]
+        for row in range(count):
+            if row != pivot:
+                factor = matrix[row][pivot] / matrix[pivot][pivot]
+                matrix[row] = [
+                    a - factor * b for a, b in zip(matrix[row], matrix[pivot], strict=True)
+                ]
+    return [matrix[i][count] / matrix[i][i] / sizes[i] for i in range(count)]

@@ -1,0 +1,245 @@
+"""Measure one model: choose the runs, run each in a process of its own, fit the terms."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import DnallmError, ResourceError
+from ..footprint import prediction, shape_of
+from ..footprint.shape import SPELLINGS
+from ..footprint.terms import BYTES
+from ..manifest.model import ModelManifest
+from .fitting import Fit, Point, fit
+
+LENGTHS = (128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)  # tokens
+BATCHES = (1, 4)
+SLOW = 60.0  # seconds of one run after which longer ones are left out
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A record for ``footprints.json``, with the points and the table it was held against."""
+
+    model: str
+    record: dict[str, Any]
+    points: tuple[Point, ...]
+    held: tuple[Point, ...]
+    fitted: Fit
+
+    def table(self) -> list[tuple[int, int, int, int, float]]:
+        """(rows, tokens, measured, predicted, deviation) of each point that was not fitted."""
+        from .fitting import predicted
+
+        weights = int(self.record["terms"]["weights"])
+        rows = []
+        for point in self.held:
+            amount = round(weights + predicted(self.fitted.bytes, point))
+            deviation = (amount - point.bytes) / point.bytes
+            rows.append((point.rows, point.tokens, point.bytes, amount, deviation))
+        return rows
+
+
+def measure(
+    manifest: ModelManifest,
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
+    mode: str = "inference",
+    lengths: Sequence[int] | None = None,
+    batches: Sequence[int] = BATCHES,
+    layers: int | None = None,
+    memory: int | None = None,
+    threads: int | None = None,
+    budget: float = 300.0,
+    runner: Runner | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Measurement:
+    """Run ``manifest``'s network with random weights over lengths (tokens) and batches, and fit.
+
+    Every other length is fitted, the rest are held against the fit. ``layers``: build so many blocks
+    only (the peak of inference does not depend on their number); ``memory``: bytes that a run may
+    take, by prediction; ``budget``: seconds for all runs.
+    """
+    changes = _fewer_layers(manifest, layers)
+    jobs = [
+        (rows, tokens)
+        for tokens in (lengths or _lengths(manifest))
+        for rows in batches
+        if memory is None or _expected(manifest, rows, tokens, dtype, mode, device) <= memory
+    ]
+    jobs.sort(key=lambda job: (job[0] * job[1], job[0]))
+    points: list[Point] = []
+    first: dict[str, Any] = {}
+    started = time.monotonic()
+    with contextlib.nullcontext(runner) if runner else Runner() as running:
+        for rows, tokens in jobs:
+            if points and (time.monotonic() - started > budget or points[-1].seconds > SLOW):
+                break
+            job = {
+                "model": manifest.id, "device": device, "dtype": dtype, "mode": mode,
+                "batch": rows, "tokens": tokens, "config": changes,
+                "inputs": list(manifest.inputs), "threads": threads,
+            }  # fmt: skip
+            result = running.run(job)
+            first = first or result
+            points.append(Point(rows, tokens, result["bytes"], result["seconds"]))
+            tell(
+                f"{rows} x {tokens:,} tokens: {result['bytes'] / 1e6:,.0f} MB, "
+                f"{result['seconds']:.2f} s"
+            )
+    if len(points) < 3:
+        raise ResourceError(
+            f"Only {len(points)} runs of {manifest.id} were possible: too few to fit.",
+            hint="Give it more memory or time, or shorter --lengths.",
+        )
+    fitted_points, held = _split(points)
+    found = fit(fitted_points, held, first["weights"])
+    return Measurement(
+        manifest.id,
+        _record(manifest, found, points, first, device, dtype, mode, layers),
+        tuple(fitted_points),
+        tuple(held),
+        found,
+    )
+
+
+class Runner:
+    """The process that runs jobs, started when first needed; a context manager that ends it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+            self._process.wait()
+
+    def run(self, job: dict[str, Any]) -> dict[str, Any]:
+        """The result of one job; its failure is an error with what it said."""
+        if self._process is None or self._process.poll() is not None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "dnallm_core.measuring.run"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            )  # fmt: skip
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(job) + "\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        result: dict[str, Any] = json.loads(line) if line else {"error": "its process ended"}
+        if "error" in result:
+            raise DnallmError(
+                f"A run of {job['model']} with {job['batch']} x {job['tokens']} tokens failed: "
+                f"{result['error']}."
+            )
+        return result
+
+
+def _split(points: list[Point]) -> tuple[list[Point], list[Point]]:
+    """Every other length is held against the fit of the rest; the ends are fitted."""
+    lengths = sorted({point.tokens for point in points})
+    held = set(lengths[1:-1:2]) if len(lengths) >= 4 else set()
+    return (
+        [point for point in points if point.tokens not in held],
+        [point for point in points if point.tokens in held],
+    )
+
+
+def _lengths(manifest: ModelManifest) -> list[int]:
+    most = manifest.max_tokens
+    if most is None and manifest.max_length is not None:
+        most = int(manifest.max_length / (manifest.resolution or 1.0))
+    most = most or 8192
+    chosen = [length for length in LENGTHS if length <= most]
+    if len(chosen) < 4:
+        chosen = sorted({max(8, most * part // 8) for part in (1, 2, 4, 6, 8)})
+    elif chosen[-1] < most <= 2 * chosen[-1]:
+        chosen.append(most)
+    return chosen
+
+
+def _expected(
+    manifest: ModelManifest, rows: int, tokens: int, dtype: str, mode: str, device: str
+) -> int:
+    cost = prediction(manifest, batch=rows, dtype=dtype, mode=mode, device=device)
+    return cost.total(int(tokens * (manifest.resolution or 1.0)))
+
+
+def _fewer_layers(manifest: ModelManifest, layers: int | None) -> dict[str, Any]:
+    if layers is None:
+        return {}
+    for spelling in SPELLINGS["layers"]:
+        if isinstance(manifest.config.get(spelling), int):
+            return {spelling: layers}
+    raise DnallmError(
+        f"{manifest.id} does not state its number of layers in a way that can be changed.",
+        hint="Leave --layers out.",
+    )
+
+
+def _record(
+    manifest: ModelManifest,
+    found: Fit,
+    points: Sequence[Point],
+    first: dict[str, Any],
+    device: str,
+    dtype: str,
+    mode: str,
+    layers: int | None,
+) -> dict[str, Any]:
+    whole = shape_of(manifest).layers
+    stretch = whole / layers if layers else 1.0
+    weights = first["weights"]
+    if layers and manifest.parameters:
+        weights = manifest.parameters * BYTES[dtype]
+    measured: dict[str, Any] = {
+        "device_name": first["device_name"],
+        "versions": first["versions"],
+        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "runs": len(points),
+        "longest_tokens": max(point.tokens for point in points),
+        "held_over": round(found.over, 4),
+        "held_under": round(found.under, 4),
+    }
+    timed = _is_quiet()
+    if not timed:
+        measured["seconds"] = "left out: the machine was busy"
+    if layers:
+        measured["layers"] = f"{layers} of {whole} blocks; seconds scaled to all of them"
+    return {
+        "device": device.partition(":")[0],
+        "dtype": dtype,
+        "mode": mode,
+        "terms": {
+            "weights": weights,
+            **{name: _short(value) for name, value in found.bytes.items() if value},
+        },
+        "seconds": {
+            name: _short(value * stretch) for name, value in found.seconds.items() if value
+        },
+        "measured": measured,
+    }
+
+
+def _is_quiet() -> bool:
+    """Whether nothing else keeps the processors busy: times would mean nothing."""
+    if not hasattr(os, "getloadavg"):
+        return True
+    return os.getloadavg()[0] <= 1.2 * (os.cpu_count() or 1)
+
+
+def _short(value: float) -> float:
+    """Four figures: more than the measurement holds."""
+    return float(f"{value:.4g}")
