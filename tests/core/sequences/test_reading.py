@@ -227,11 +227,11 @@ def test_a_row_of_another_width_is_refused_with_its_line(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["gzip", "bz2", "xz", "zstd", "two gzip members"])
 def test_compression_is_told_by_content_not_by_name(name: str, tmp_path: Path) -> None:
     content = {
-        "gzip": lambda: gzip.compress(FASTA),
+        "gzip": lambda: gzip.compress(FASTA, mtime=0),
         "bz2": lambda: bz2.compress(FASTA),
         "xz": lambda: lzma.compress(FASTA),
         "zstd": lambda: zstd(FASTA[:10]) + zstd(FASTA[10:]),
-        "two gzip members": lambda: gzip.compress(FASTA[:10]) + gzip.compress(FASTA[10:]),
+        "two gzip members": lambda: gzip.compress(FASTA[:10], mtime=0) + gzip.compress(FASTA[10:]),
     }[name]()
     assert pairs(write(tmp_path, "reads", content)) == [("one", "ACGTACGT"), ("two", "NNRY")]
 
@@ -241,7 +241,7 @@ def test_bgzipped_files_are_read(tmp_path: Path) -> None:
 
 
 def test_stdin_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = io.TextIOWrapper(io.BufferedReader(io.BytesIO(gzip.compress(FASTA))))
+    stream = io.TextIOWrapper(io.BufferedReader(io.BytesIO(gzip.compress(FASTA, mtime=0))))
     monkeypatch.setattr(sys, "stdin", stream)
     assert [each.source for each in read_records("-")] == ["stdin", "stdin"]
 
@@ -255,7 +255,7 @@ def test_a_file_cut_short_is_refused(name: str, tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
-    packed = bytearray(gzip.compress(FASTA * 50))
+    packed = bytearray(gzip.compress(FASTA * 50, mtime=0))
     packed[30] ^= 255
     assert "is damaged" in refusal(write(tmp_path, "a.fa.gz", bytes(packed))).sentence
 
@@ -273,7 +273,7 @@ def test_a_missing_file_is_named_with_the_nearest(tmp_path: Path) -> None:
 def test_directories_and_empty_files_are_refused(tmp_path: Path) -> None:
     assert "is a directory" in refusal(tmp_path).sentence
     assert "is empty" in refusal(write(tmp_path, "a.fa", b"")).sentence
-    assert "is empty" in refusal(write(tmp_path, "b.fa", gzip.compress(b""))).sentence
+    assert "is empty" in refusal(write(tmp_path, "b.fa", gzip.compress(b"", mtime=0))).sentence
     assert "holds no sequence" in refusal(write(tmp_path, "c.txt", b"\n\n")).sentence
 
 
@@ -281,7 +281,7 @@ def test_directories_and_empty_files_are_refused(tmp_path: Path) -> None:
     ("content", "words"),
     [
         (b"BAM\1\2\0\0\0", "is a BAM file of aligned reads"),
-        (gzip.compress(b"BAM\1\2\0\0\0"), "is a BAM file of aligned reads"),
+        (gzip.compress(b"BAM\1\2\0\0\0", mtime=0), "is a BAM file of aligned reads"),
         (b"\x89HDF\r\n\x1a\n", "is an HDF5 file"),
         (b"PK\3\4abc", "is a zip archive"),
         (bytes(range(256)), "is binary, not text"),

@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CapabilityError, RequirementError
-from ..sequences.alphabet import normalised, reverse_complement
+from ..sequences.alphabet import reverse_complement
 from .batching import ROWS_A_BATCH, TOKENS_A_BATCH, as_list, batches, collate, encode, require
+from .prompts import letters_of, normalised_text
 from .protocols import CarriesState, PredictsBases
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def score(
             hint=f"One of {', '.join(REDUCTIONS)}.",
         )
     require(model, PredictsBases, "has no head that predicts tokens", "scoring")
-    listed = [normalised(each) for each in as_list(sequences)]
+    listed = [normalised_text(model.tokenizer, each) for each in as_list(sequences)]
     per_base = _per_base(model, listed, limits)
     if both_strands:
         other = _per_base(model, [reverse_complement(each) for each in listed], limits)
@@ -132,13 +133,14 @@ def _causal(model: Model, sequences: list[str], limits: dict[str, int]) -> Itera
                 found = _log_probability(values[place, : count - 1], targets)
                 taken[short[row]] = found.cpu().numpy()
     for row, encoding in enumerate(encodings):
-        per_base = np.full(len(sequences[row]), np.nan, dtype=np.float32)
+        letters = letters_of(model.tokenizer, sequences[row])
+        per_base = np.full(len(letters), np.nan, dtype=np.float32)
         starts, ends = np.array(encoding.offsets[1:], dtype=np.int64).reshape(-1, 2).T
         single = ends - starts == 1
         per_base[starts[single]] = taken[row][single]
         for at in np.flatnonzero(ends - starts > 1):
             per_base[starts[at] : ends[at]] = taken[row][at] / (ends[at] - starts[at])
-        yield _known_only(per_base, sequences[row])
+        yield _known_only(per_base, letters)
 
 
 def _streamed(model: Any, ids: list[int]) -> Any:

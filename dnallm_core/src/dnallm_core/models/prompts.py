@@ -32,6 +32,11 @@ def normalised_text(tokenizer: Tokenizer, text: str, *, record: str = "") -> str
     return "".join(kept)
 
 
+def letters_of(tokenizer: Tokenizer, text: str) -> str:
+    """The bases of a normalised text: what offsets count, its tags left out."""
+    return text if tokenizer.length(text) == len(text) else _TAG.sub("", text)
+
+
 def prompt_ids(model: Model, prompt: str, *, record: str) -> list[int]:
     """The ids that a prompt begins with: what stands before a sequence, and nothing behind it.
 
