@@ -16,6 +16,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from . import settings
 from .attends import ShowsAttention
+from .big_bird import DnaBigBird, DnaBigBirdConfig
 from .encoder import Encoder, EncoderConfig
 
 FIELDS = (
@@ -33,12 +34,19 @@ FIELDS = (
     "layer_norm_eps",
     "pad_token_id",
 )
+_BIG_BIRD = (
+    "attention_type",
+    "block_size",
+    "num_random_blocks",
+    "rescale_embeddings",
+    "use_bias",
+)
 _WORDS = "bert.embeddings.word_embeddings.weight"
 _LAST = "bert.encoder.last_layer_ln.weight"
 
 
 class GenaLm(PredictsBases, Embeds, ShowsAttention, Model):
-    """GENA-LM's BERT models; those with sparse attention need DeepSpeed and are refused."""
+    """GENA-LM's BERT and BigBird models; those with DeepSpeed's sparse attention are refused."""
 
     @classmethod
     def read_config(
@@ -56,9 +64,10 @@ class GenaLm(PredictsBases, Embeds, ShowsAttention, Model):
                 hint="The models with full attention load, gena-lm-bert-large-t2t for one.",
             )
         if stated.get("model_type") == "big_bird":
-            raise CheckpointError(
-                "This GENA-LM is a BigBird with block-sparse attention, which is not implemented here.",
-                hint="The models with full attention load, gena-lm-bert-large-t2t for one.",
+            settings.require_layout(shapes, _WORDS, "GENA-LM", vocabulary=stated["vocab_size"])
+            return DnaBigBirdConfig(
+                **settings.fields(stated, (*FIELDS, *_BIG_BIRD)),
+                has_pooler="bert.pooler.weight" in (shapes or {}),
             )
         position = settings.require_position(
             stated, {"absolute", "rotary", "relative_key", "relative_key_query"}
@@ -83,8 +92,8 @@ class GenaLm(PredictsBases, Embeds, ShowsAttention, Model):
 
     @classmethod
     def build(cls, config: PreTrainedConfig) -> PreTrainedModel:
-        """The network of a configuration."""
-        return Encoder(config)
+        """BERT, or BigBird where the configuration is one's."""
+        return DnaBigBird(config) if isinstance(config, DnaBigBirdConfig) else Encoder(config)
 
     @classmethod
     def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
