@@ -20,7 +20,7 @@ FLOORS = [
     {"cli"},
     {"testing", "measuring", "scaffold"},
     {"tasks"},
-    {"loading", "models", "choosing"},
+    {"loading", "models", "choosing", "comparing"},
     {"checkpoints", "weights", "hooks"},
     {"selector", "selection", "evidence"},
     {"footprint", "resources"},
