@@ -180,6 +180,20 @@ def test_tokens_are_those_of_the_published_tokenizer(folder):
         assert len(encoding.offsets) == len(encoding.ids)
 
 
+def test_dnabert_2_gives_the_same_a_block_of_queries_at_a_time(monkeypatch):
+    from dnallm_bert import dnabert_2
+
+    model = dnallm_core.load(
+        "dnabert-2", weights=CARRIED / "dnabert-2" / "base", device="cpu", dtype="float32"
+    )
+    ids = torch.arange(5, 105)[None]
+    whole = run(model, {"input_ids": ids}).last_hidden_state
+    monkeypatch.setattr(dnabert_2, "_LARGEST_BIAS", 12 * 100 * 7)
+    parts = run(model, {"input_ids": ids}, output_attentions=True)
+    torch.testing.assert_close(parts.last_hidden_state, whole, atol=2e-6, rtol=0)
+    assert parts.attentions[0].shape == (1, 12, 100, 100)
+
+
 def test_mutbert_reads_one_hot_shares_as_it_reads_ids():
     model = dnallm_core.load(
         "mutbert", weights=CARRIED / "mutbert" / "dynamic", device="cpu", dtype="float32"

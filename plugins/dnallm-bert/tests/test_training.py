@@ -44,7 +44,9 @@ def inputs(folder):
 
 def test_a_saved_network_comes_back_equal(module, inputs, tmp_path):
     module.save_pretrained(tmp_path)
-    again, report = type(module).from_pretrained(tmp_path, output_loading_info=True)
+    again, report = type(module).from_pretrained(
+        tmp_path, device_map="auto", output_loading_info=True
+    )
     assert not report["missing_keys"]
     assert not report["unexpected_keys"]
     again.eval()
