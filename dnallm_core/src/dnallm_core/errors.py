@@ -124,6 +124,17 @@ class SequenceError(DnallmError, ValueError):
         self.character = character
 
 
+class LabelError(DnallmError, ValueError):
+    """Labels that nothing sound can be learned from: which record, which column."""
+
+    def __init__(
+        self, sentence: str, *, record: str = "", column: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(sentence, hint=hint)
+        self.record = record
+        self.column = column
+
+
 class CapabilityError(DnallmError, TypeError):
     """A model was asked for what it cannot do; ``models`` names some that can."""
 
