@@ -90,6 +90,20 @@ def linear_maps(module: nn.Module, run: Callable[[], Any]) -> Callable[[], None]
     return replay
 
 
+def beside_linear_maps(
+    module: nn.Module, run: Callable[[], Any], rounds: int
+) -> tuple[float, float, float]:
+    """Medians: clock and processor seconds of ``run``, and processor seconds of its linear maps."""
+    clocks: list[tuple[float, float]] = []
+    replay = linear_maps(module, lambda: clocks.append(timed(run)))
+    bare = [timed(replay)[1]]
+    for _ in range(rounds - 1):
+        clocks.append(timed(run))
+        bare.append(timed(replay)[1])
+    wall, ours = (statistics.median(column) for column in zip(*clocks, strict=True))
+    return wall, ours, statistics.median(bare)
+
+
 def steady(bases: int) -> dict[str, Any]:
     """Seconds a decoded base, over a tenth of the bases each."""
     config = Evo2Config(
@@ -142,19 +156,16 @@ def main() -> None:
             for _ in range(given.decode):
                 module(ids[:, :1], state=state)
 
-        for name, run in (("prefill", prefill), ("decode", decode)):
-            wall, _ = timed(run)
+        for name, run, count in (
+            ("prefill", prefill, given.tokens),
+            ("decode", decode, given.decode),
+        ):
+            wall, ours, bare = beside_linear_maps(module, run, given.rounds)
             result[f"{name}_wall_s"] = round(wall, 2)
-            result[f"{name}_tokens_a_second"] = round(
-                (given.tokens if run is prefill else given.decode) / wall, 1
-            )
-        result["peak_above_libraries_gb"] = round(peak() - before, 2)
-        for name, run in (("prefill", prefill), ("decode", decode)):
-            replay = linear_maps(module, run)
-            pairs = [(timed(run)[1], timed(replay)[1]) for _ in range(given.rounds)]
-            ours, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
+            result[f"{name}_tokens_a_second"] = round(count / wall, 1)
             result[f"{name}_cpu_s"] = round(ours, 2)
-            result[f"{name}_ratio_to_linear_maps"] = round(ours / theirs, 2)
+            result[f"{name}_ratio_to_linear_maps"] = round(ours / bare, 2)
+        result["peak_above_libraries_gb"] = round(peak() - before, 2)
         print(json.dumps(result))
 
 
