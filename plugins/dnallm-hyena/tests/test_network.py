@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,10 @@ from dnallm_core.checkpoints import CheckpointFolder
 from dnallm_core.errors import CheckpointError, IntegrityError, SequenceError
 from dnallm_core.loading import build
 from dnallm_hyena import network
+from dnallm_hyena.configuration import HyenaDNAConfig
 from dnallm_hyena.convolution import blocks, convolve, fft_size
 from dnallm_hyena.hyenadna import HyenaDNA
-from dnallm_hyena.network import HyenaDNAConfig, HyenaDNAForCausalLM
+from dnallm_hyena.network import HyenaDNAForCausalLM
 from safetensors.torch import load_file, save_file
 
 import dnallm_core
@@ -238,3 +241,24 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
     for ask in (model.score, lambda text: model.generate(text, max_new_bases=3)):
         with pytest.raises(IntegrityError, match="not finite"):
             ask("ACGTACGT")
+
+
+def test_a_training_checkpoint_with_foreign_objects_loads_and_runs_none(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> Any:
+            return os.system, (f"touch {tmp_path / 'it_ran'}",)
+
+    content = torch.load(GOLDEN / "ckpt_plain" / "weights.ckpt", weights_only=True)
+    content["hyper_parameters"] = {"loader": argparse.Namespace(batch_size=4), "evil": Evil()}
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    torch.save(content, folder / "weights.ckpt")
+    (folder / "config.json").write_bytes((GOLDEN / "ckpt_plain" / "config.json").read_bytes())
+    ours, plain = (
+        dnallm_core.load("hyenadna", weights=each, device="cpu", dtype="float32")
+        for each in (folder, GOLDEN / "ckpt_plain")
+    )
+    ids = random_ids(1, 30)
+    with torch.no_grad():
+        assert torch.equal(ours.module(ids).logits, plain.module(ids).logits)
+    assert not (tmp_path / "it_ran").exists()

@@ -2,73 +2,32 @@
 
 ``torch.load(weights_only=True)`` comes first. It refuses files that hold more than tensors, as some
 published ones do (a training framework's settings, an in-memory file): those are read by the
-restricted reader below. It rebuilds tensors and plain containers; every other global that the
-pickle names becomes a ``Placeholder``, which swallows whatever the pickle does with it. Nothing is
-imported and nothing foreign is called.
+restricted unpickler (``restricted.py``), in which every other global becomes a ``Placeholder``.
 
 Tensors are views of the memory-mapped file: nothing is read before it is used.
 """
 
 from __future__ import annotations
 
-import io
 import pickle
-import pickletools
 import zipfile
-from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
 from .parts import JoinedParts, in_order
+from .restricted import Placeholder, Storage, Stored, unpickled
 
 _ZIP = b"PK\x03\x04"
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "module")
 _LOCAL_HEADER = 30  # bytes, then the name and the extra field (APPNOTE.TXT 4.3.7)
 
 
-class Placeholder:
-    """Stands where a file held an object that is neither a tensor nor a plain container.
-
-    ``stands_for`` is the global that the pickle named. Arguments, state and items are dropped.
-    """
-
-    __slots__ = ()
-    stands_for: ClassVar[str] = "?"
-
-    def __new__(cls, *_args: Any, **_keywords: Any) -> Placeholder:
-        """An inert object, whatever it was to be made of."""
-        return super().__new__(cls)
-
-    def __init__(self, *_args: Any, **_keywords: Any) -> None:
-        pass
-
-    def __setstate__(self, *_state: Any) -> None:
-        pass
-
-    def __call__(self, *_args: Any, **_keywords: Any) -> Placeholder:
-        """Itself: a call does nothing."""
-        return self
-
-    def __setitem__(self, _key: Any, _value: Any) -> None:
-        pass
-
-    def append(self, _item: Any) -> None:
-        """Swallow an item."""
-
-    def extend(self, _items: Any) -> None:
-        """Swallow items."""
-
-    def add(self, _item: Any) -> None:
-        """Swallow an item."""
-
-    def __repr__(self) -> str:
-        return f"<inert {self.stands_for}>"
+__all__ = ["Placeholder", "flatten", "read_pickled"]
 
 
 def read_pickled(source: Path | str | Iterable[Path] | JoinedParts) -> Any:
@@ -137,160 +96,6 @@ def _legacy(whole: JoinedParts) -> Any:
         ) from error
 
 
-# --- the restricted reader ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Storage:
-    """A storage that the pickle refers to: its record, element type and length."""
-
-    record: str
-    dtype: torch.dtype | None  # None: untyped bytes
-    elements: int
-
-    def __setstate__(self, _state: Any) -> None:
-        pass
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """A tensor before its bytes are mapped."""
-
-    storage: _Storage
-    dtype: torch.dtype
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-
-    def __setstate__(self, _state: Any) -> None:
-        pass
-
-
-class _Known:
-    """One of our own functions under the name of the global that it replaces.
-
-    A wrapper rather than the function, so that a pickle cannot set attributes on it.
-    """
-
-    __slots__ = ("_function",)
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-
-    def __call__(self, *args: Any) -> Any:
-        return self._function(*args)
-
-    def __setstate__(self, _state: Any) -> None:
-        pass
-
-
-def _broken(what: str) -> NoReturn:
-    raise pickle.UnpicklingError(what)
-
-
-def _integers(values: Any) -> tuple[int, ...]:
-    if not isinstance(values, (tuple, list)):
-        _broken("a shape that is no list of numbers")
-    if not all(isinstance(each, int) and each >= 0 for each in values):
-        _broken("a shape with impossible numbers")
-    return tuple(values)
-
-
-def _rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_rest: Any) -> _Stored:
-    if not isinstance(storage, _Storage) or storage.dtype is None:
-        _broken("a tensor without a storage")
-    return _Stored(storage, storage.dtype, *_geometry(offset, size, stride))
-
-
-def _rebuild_tensor_v3(
-    storage: Any, offset: Any, size: Any, stride: Any, _grad: Any, _hooks: Any, dtype: Any, *_: Any
-) -> _Stored:
-    if not isinstance(storage, _Storage) or not isinstance(dtype, torch.dtype):
-        _broken("a tensor without a storage")
-    return _Stored(storage, dtype, *_geometry(offset, size, stride))
-
-
-def _geometry(offset: Any, size: Any, stride: Any) -> tuple[int, tuple[int, ...], tuple[int, ...]]:
-    sizes, strides = _integers(size), _integers(stride)
-    if not isinstance(offset, int) or offset < 0 or len(sizes) != len(strides):
-        _broken("a tensor with an impossible shape")
-    return offset, sizes, strides
-
-
-def _rebuild_parameter(data: Any, *_rest: Any) -> Any:
-    return data
-
-
-def _encode(text: Any, encoding: Any = "latin1", *_rest: Any) -> bytes:
-    """Bytes as pickle's protocol 2 writes them."""
-    if not isinstance(text, str) or encoding != "latin1":
-        _broken("bytes in another encoding")
-    return text.encode("latin1")
-
-
-_STORAGES: dict[str, torch.dtype | None] = {
-    "DoubleStorage": torch.float64,
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-    "ComplexFloatStorage": torch.complex64,
-    "ComplexDoubleStorage": torch.complex128,
-    "UntypedStorage": None,
-}
-_KNOWN: dict[str, Callable[..., Any]] = {
-    "torch._utils._rebuild_tensor": _rebuild_tensor,
-    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
-    "torch._utils._rebuild_tensor_v3": _rebuild_tensor_v3,
-    "torch._utils._rebuild_parameter": _rebuild_parameter,
-    "torch._utils._rebuild_parameter_with_state": _rebuild_parameter,
-    "torch.Size": lambda *args: tuple(*args),
-    "collections.OrderedDict": lambda *args: OrderedDict(*args),
-    "collections.defaultdict": lambda *_args: {},
-    "builtins.set": lambda *args: set(*args),
-    "builtins.frozenset": lambda *args: frozenset(*args),
-    "__builtin__.set": lambda *args: set(*args),
-    "_codecs.encode": _encode,
-}
-
-
-class _StorageType(_Known):
-    """The name of an element type, as a pickle gives it with a storage."""
-
-    __slots__ = ("dtype",)
-
-    def __init__(self, dtype: torch.dtype | None) -> None:
-        super().__init__(lambda *_args: _broken("a storage made by hand"))
-        self.dtype = dtype
-
-
-class _Restricted(pickle.Unpickler):
-    """Rebuilds tensors and plain containers; any other global is an inert class of its own."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """What stands for a global; nothing is imported."""
-        full = f"{module}.{name}"
-        if full in _KNOWN:
-            return _Known(_KNOWN[full])
-        if module in ("torch", "torch.storage") and name in _STORAGES:
-            return _StorageType(_STORAGES[name])
-        if module == "torch" and isinstance(vars(torch).get(name), torch.dtype):
-            return vars(torch)[name]
-        return type("Inert", (Placeholder,), {"__slots__": (), "stands_for": full})
-
-    def persistent_load(self, pid: Any) -> _Storage:
-        """A storage: ``("storage", type, record, device, elements)``."""
-        match pid:
-            case ("storage", _StorageType(dtype=dtype), str(record), _, int(elements)):
-                return _Storage(record, dtype, elements)
-        _broken("a reference to something that is no storage")
-
-
 class _Archive:
     """A zip file of ``torch.save``: one pickle, and a record of plain bytes for each storage."""
 
@@ -318,8 +123,7 @@ class _Archive:
         """Everything that the file holds."""
         data = bytes(self._record(f"{self._prefix}data.pkl"))
         try:
-            _check_opcodes(data)
-            return self._mapped(_Restricted(io.BytesIO(data), encoding="utf-8").load(), {})
+            return self._mapped(unpickled(data), {})
         except CheckpointError:
             raise
         except Exception as error:  # a pickle can make the unpickler raise anything
@@ -345,7 +149,7 @@ class _Archive:
             )
         return self._whole.buffer(begin, begin + record.file_size)
 
-    def _storage(self, storage: _Storage) -> Tensor:
+    def _storage(self, storage: Storage) -> Tensor:
         """The bytes of a storage; tensors that share it share them."""
         if storage.record not in self._bytes:
             view = self._record(f"{self._prefix}data/{storage.record}")
@@ -359,7 +163,7 @@ class _Archive:
             self._bytes[storage.record] = flat
         return self._bytes[storage.record]
 
-    def _tensor(self, stored: _Stored) -> Tensor:
+    def _tensor(self, stored: Stored) -> Tensor:
         flat = self._storage(stored.storage)
         width = stored.dtype.itemsize
         counted = stored.storage.dtype.itemsize if stored.storage.dtype else 1
@@ -374,7 +178,7 @@ class _Archive:
 
     def _mapped(self, node: Any, seen: dict[int, Any]) -> Any:
         """The tree with mapped tensors in place of their descriptions."""
-        if isinstance(node, _Stored):
+        if isinstance(node, Stored):
             return self._tensor(node)
         if id(node) in seen:
             return seen[id(node)]
@@ -392,10 +196,3 @@ class _Archive:
         if isinstance(node, tuple):
             return tuple(self._mapped(each, seen) for each in node)
         return node
-
-
-def _check_opcodes(data: bytes) -> None:
-    """Refuse a pickle whose memo would be far larger than itself (it would fill the memory)."""
-    for opcode, argument, _position in pickletools.genops(data):
-        if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > len(data):
-            _broken("its list of objects is larger than itself")

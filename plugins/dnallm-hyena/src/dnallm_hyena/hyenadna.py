@@ -10,7 +10,8 @@ from dnallm_core.errors import CheckpointError
 from dnallm_core.models import Advance, CarriesState, Embeds, Model, PredictsBases
 from dnallm_core.models.finite import finite
 
-from .network import BlockState, HyenaDNAConfig, HyenaDNAForCausalLM
+from .configuration import HyenaDNAConfig
+from .network import BlockState, HyenaDNAForCausalLM
 
 if TYPE_CHECKING:
     from torch import Tensor
