@@ -86,6 +86,17 @@ class Model:
         """How the checkpoint's keys become the module's."""
         return KeyRules()
 
+    @classmethod
+    def example_config(cls, facts: ModelManifest) -> PreTrainedConfig | None:
+        """A configuration as small as the network goes, by which the conformance kit runs it.
+
+        ``facts``: what the family (its implementation may serve several) declares. Vocabulary and
+        kind of network are the family's, everything else is as small as still shows what it does;
+        a network with learned positions has some hundred, so that growth can be counted. None:
+        the family offers no example, and nothing of it is proved by running.
+        """
+        return None
+
     # --- what a user asks ---------------------------------------------------------------------
 
     def embed(
