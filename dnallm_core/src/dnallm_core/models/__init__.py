@@ -1,5 +1,6 @@
 """The architecture-family interfaces, and what a loaded model does in memory."""
 
+from .example import example_vocabulary
 from .model import Model
 from .protocols import (
     Advance,
@@ -24,4 +25,5 @@ __all__ = [
     "PredictsMaskedBases",
     "PredictsRates",
     "TakesAlignment",
+    "example_vocabulary",
 ]

@@ -104,7 +104,7 @@ class Conformance:
         kinds = {"plugin": PluginSubject, "family": FamilySubject, "model": ModelSubject}
         return [
             Case(name, each)
-            for each in CHECKS
+            for each in sorted(CHECKS, key=lambda each: each.code)
             for name, subject in self._subjects.items()
             if isinstance(subject, kinds[each.about])
         ]
@@ -137,7 +137,12 @@ class Conformance:
                 continue
             subject, _, name = pattern.partition("::")
             yield Record(
-                subject, "C000", name, "listed", "stale", f"nothing fails there: {reason!r} is stale"
+                subject,
+                "C000",
+                name,
+                "listed",
+                "stale",
+                f"nothing fails there: {reason!r} is stale",
             )
 
     def _excused(self, case: Case, record: Record) -> Record:

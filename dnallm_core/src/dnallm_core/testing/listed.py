@@ -67,11 +67,12 @@ def check_hooks_load(subject: PluginSubject) -> None:
 def check_names_are_its_own(subject: PluginSubject) -> None:
     """No model or family carries a name that another installed plugin has claimed."""
     rows = subject.installed.rows
+    own = [f"'{key}'" for kind in rows.values() for key in kind]
     clashes = [
         each.message
         for each in subject.zoo.problems
-        if each.code == "clash" and any(f"'{key}'" in each.message for kind in rows.values() for key in kind)
-    ]  # fmt: skip
+        if each.code == "clash" and any(key in each.message for key in own)
+    ]
     require(not clashes, " ".join(clashes))
     aliases: dict[str, str] = {}
     for key, row in rows.get("models", {}).items():

@@ -12,11 +12,11 @@ About = Literal["plugin", "family", "model"]
 TIERS: tuple[Tier, ...] = ("listed", "runs", "true", "reproduces")
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818
     """A promise that is not kept; the sentence says how."""
 
 
-class NotApplicable(Exception):
+class NotApplicable(Exception):  # noqa: N818
     """A promise that has nothing to be held against here; the sentence says why."""
 
 

@@ -33,7 +33,7 @@ def check_computes_its_buffers(subject: FamilySubject) -> None:
 
 @check("C103", "runs", "family")
 def check_returns_what_networks_return(subject: FamilySubject) -> None:
-    """``last_hidden_state`` always, ``logits`` where there is a head, a vector for every token, finite."""
+    """``last_hidden_state`` always, ``logits`` where there is a head, all of them finite numbers."""
     import torch
 
     from .example import answer
@@ -131,7 +131,7 @@ def check_rows_do_not_feel_each_other(subject: FamilySubject) -> None:
 
 @check("C110", "runs", "family")
 def check_length_ends_as_declared(subject: FamilySubject) -> None:
-    """One token below the limit and at it all is well; above, as its kind says: error, warning, nothing."""
+    """Up to the limit all is well; one token above, an error, a warning or nothing, as declared."""
     import warnings
     from dataclasses import replace
 
@@ -139,7 +139,7 @@ def check_length_ends_as_declared(subject: FamilySubject) -> None:
     from ..models.batching import encode
     from .subject import bases
 
-    if not issubclass(subject.implementation, Embeds):
+    if not subject.keeps(Embeds):
         raise NotApplicable("it does not embed")
     tokenizer = subject.tokenizer
     model = subject.model
@@ -148,7 +148,9 @@ def check_length_ends_as_declared(subject: FamilySubject) -> None:
         raise NotApplicable("its tokens are not one base each")
     added = len(tokenizer.encode("ACGT").ids) - 4
     room = model.context_tokens or subject.facts.max_tokens
-    limit = min(room or 64, 600) if kind != "hard" else min(subject.facts.max_tokens or 64, room or 64)
+    limit = (
+        min(room or 64, 600) if kind != "hard" else min(subject.facts.max_tokens or 64, room or 64)
+    )
     facts = model.manifest
     try:
         model.manifest = replace(facts, max_tokens=limit)
@@ -193,7 +195,9 @@ def check_does_every_declared_task(subject: FamilySubject) -> None:
         require(bool(np.isfinite(vectors).all()), "embed: no numbers")
     if "token-embedding" in tasks:
         found = model.embed_tokens(texts[0])
-        require(len(found.vectors) == len(found.offsets), "embed_tokens: vectors and offsets differ")
+        require(
+            len(found.vectors) == len(found.offsets), "embed_tokens: vectors and offsets differ"
+        )
     if "scoring" in tasks:
         scores = np.asarray(model.score(texts))
         require(scores.shape == (2,), f"score: {scores.shape}")
@@ -294,7 +298,15 @@ def check_leaves_the_process_as_it_was(subject: FamilySubject) -> None:
     before = state()
     module = example.loaded(subject.implementation, subject.config, subject.tensors)
     subject.outputs(subject.ids(subject.length), module=module)
-    names = ("default dtype", "gradients", "determinism", "threads", "seed", "random numbers", "random")
+    names = (
+        "default dtype",
+        "gradients",
+        "determinism",
+        "threads",
+        "seed",
+        "random numbers",
+        "random",
+    )
     moved = [name for name, a, b in zip(names, before, state(), strict=True) if a != b]
     require(not moved, f"it changed {', '.join(moved)}")
 

@@ -67,6 +67,10 @@ class FamilySubject:
 
         return find_implementation(self.facts)
 
+    def keeps(self, protocol: type) -> bool:
+        """Whether the class inherits ``protocol``."""
+        return protocol in self.implementation.__mro__
+
     @cached_property
     def config(self) -> PreTrainedConfig:
         """The family's example."""
@@ -133,9 +137,7 @@ class FamilySubject:
     @cached_property
     def length(self) -> int:
         """Tokens of an ordinary row: few, and enough for a network that does not pad."""
-        if issubclass(self.implementation, PredictsRates) and issubclass(
-            self.implementation, HasReceptiveField
-        ):
+        if self.keeps(PredictsRates) and self.keeps(HasReceptiveField):
             return sum(self.model.receptive_field()) + 24  # type: ignore[attr-defined]
         return min(24, self.room)
 

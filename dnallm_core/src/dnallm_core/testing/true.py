@@ -36,23 +36,23 @@ _NEEDS: dict[str, tuple[type, ...]] = {
 @check("C201", "true", "family")
 def check_tasks_and_protocols_agree(subject: FamilySubject) -> None:
     """Each declared task has the protocol that it is done by, and each protocol its task."""
-    kept, tasks = subject.implementation, set(subject.facts.tasks)
+    tasks = set(subject.facts.tasks)
     for task in subject.facts.tasks:
         require(
-            any(issubclass(kept, each) for each in _NEEDS[task]),
+            any(subject.keeps(each) for each in _NEEDS[task]),
             f"it declares {task} and is no {' or '.join(e.__name__ for e in _NEEDS[task])}",
         )
-    if issubclass(kept, Embeds):
+    if subject.keeps(Embeds):
         require("embedding" in tasks, "it embeds, and does not declare embedding")
-    if issubclass(kept, PredictsBases):
+    if subject.keeps(PredictsBases):
         able = {"scoring", "variant-effect", "masked-prediction", "generation"}
         require(bool(tasks & able), "it predicts bases, and declares no task that needs it")
     aligned = "alignment" in subject.facts.inputs
     require(
-        aligned == issubclass(kept, TakesAlignment),
+        aligned == subject.keeps(TakesAlignment),
         "its inputs and its protocol TakesAlignment disagree",
     )
-    if issubclass(kept, CarriesState):
+    if subject.keeps(CarriesState):
         require(subject.facts.direction == "causal", "it carries a state and is not causal")
 
 
@@ -184,11 +184,8 @@ def check_receptive_field_holds(subject: FamilySubject) -> None:
     if not isinstance(model, HasReceptiveField):
         raise NotApplicable("it declares none")
     left, right = model.receptive_field()
-    if isinstance(model, PredictsRates) or left + right > 4096:
-        span = left + right
     length = left + right + 9
-    span = min(length, subject.room)
-    if span < length:
+    if length > min(subject.room, 4096):
         raise NotApplicable("the field is wider than its example")
     ids = subject.ids(length)
     middle = left + 4
@@ -212,7 +209,7 @@ def check_receptive_field_holds(subject: FamilySubject) -> None:
 
 @check("C209", "true", "family")
 def check_state_carries_the_past(subject: FamilySubject) -> None:
-    """Read in any pieces, the state handed on, a sequence has the logits of the whole; rows can be kept."""
+    """In any pieces, the state handed on, a sequence has the logits of the whole; rows can be kept."""
     import torch
 
     from .example import difference
@@ -230,7 +227,9 @@ def check_state_carries_the_past(subject: FamilySubject) -> None:
                 found.append(step.logits)
                 state, begin = step.state, end
             apart = difference(torch.cat(found, dim=1), whole)
-            require(apart <= 1e-3, f"cut at {', '.join(map(str, cuts))}, logits are {apart:.1e} away")
+            require(
+                apart <= 1e-3, f"cut at {', '.join(map(str, cuts))}, logits are {apart:.1e} away"
+            )
         half = subject.length // 2
         step = model.advance(ids[:, :half], None)
         state = model.select_rows(step.state, torch.tensor([1]))

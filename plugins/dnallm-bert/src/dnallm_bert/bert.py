@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
-from dnallm_core.models import Embeds, Model, PredictsBases
+from dnallm_core.manifest.model import ModelManifest
+from dnallm_core.models import Embeds, Model, PredictsBases, example_vocabulary
 from torch import Tensor
 from transformers import BertConfig, BertModel, PreTrainedConfig, PreTrainedModel
 from transformers.models.bert.modeling_bert import BertOnlyMLMHead, BertPreTrainedModel
@@ -137,6 +138,22 @@ class StockBert(PredictsBases, Embeds, ShowsAttention, Model):
             **settings.fields(stated, _FIELDS),
             has_pooler=cls.pooler_expected if shapes is None else POOLER in shapes,
             decoder_bias_twice=cls.decoder_bias_twice,
+        )
+
+    @classmethod
+    def example_config(cls, facts: ModelManifest) -> PreTrainedConfig:
+        """Two narrow layers."""
+        return cls.read_config(
+            None,
+            {
+                "vocab_size": example_vocabulary(facts),
+                "hidden_size": 16,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "intermediate_size": 32,
+                "max_position_embeddings": 520,
+            },
+            None,
         )
 
     @classmethod

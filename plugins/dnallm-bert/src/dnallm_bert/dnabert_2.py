@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import torch
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
 from dnallm_core.errors import CheckpointError
-from dnallm_core.models import Embeds, Model, PredictsBases
+from dnallm_core.manifest.model import ModelManifest
+from dnallm_core.models import Embeds, Model, PredictsBases, example_vocabulary
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -364,6 +365,22 @@ class MosaicBert(Embeds, ShowsAttention, Model):
             **settings.fields(stated, _FIELDS),
             has_head=cls.has_head,
             has_pooler="bert.pooler.dense.weight" in names if names else not cls.has_head,
+        )
+
+    @classmethod
+    def example_config(cls, facts: ModelManifest) -> PreTrainedConfig:
+        """Two narrow layers."""
+        return cls.read_config(
+            None,
+            {
+                "vocab_size": example_vocabulary(facts),
+                "hidden_size": 16,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "intermediate_size": 32,
+                "max_position_embeddings": 520,
+            },
+            None,
         )
 
     @classmethod

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
-from dnallm_core.models import Embeds, Model, PredictsBases
+from dnallm_core.manifest.model import ModelManifest
+from dnallm_core.models import Embeds, Model, PredictsBases, example_vocabulary
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import EsmConfig, EsmModel, PreTrainedConfig, PreTrainedModel
@@ -198,6 +199,23 @@ class NucleotideTransformerFamily(PredictsBases, Embeds, ShowsAttention, Model):
             add_bias_fnn=biased if gated else True,
             has_pooler=pooler,
         )
+
+    @classmethod
+    def example_config(cls, facts: ModelManifest) -> PreTrainedConfig:
+        """Two narrow layers, of the second version where no table of positions ends the input."""
+        second = facts.length_limit != "hard"
+        settings: dict[str, Any] = {
+            "vocab_size": example_vocabulary(facts),
+            "hidden_size": 16,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "intermediate_size": 32,
+            "max_position_embeddings": 520,
+            "position_embedding_type": "rotary" if second else "absolute",
+        }
+        if second:
+            settings["add_bias_fnn"] = False
+        return cls.read_config(None, settings, None)
 
     @classmethod
     def build(cls, config: PreTrainedConfig) -> PreTrainedModel:

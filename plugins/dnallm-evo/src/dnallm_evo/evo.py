@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
 from dnallm_core.errors import CheckpointError
+from dnallm_core.manifest.model import ModelManifest
 from dnallm_core.models import Advance, CarriesState, Embeds, Model, PredictsBases
 from dnallm_core.models.finite import finite
 
@@ -65,6 +66,25 @@ class Evo1(_Evo):
         return Evo1Config(**checked(_known(settings, _COMMON), "Evo 1"))
 
     @classmethod
+    def example_config(cls, facts: ModelManifest) -> StripedHyenaConfig:
+        """A Hyena block, an attention block, a Hyena block."""
+        return cls.read_config(
+            None,
+            {
+                "hidden_size": 16,
+                "num_layers": 3,
+                "num_attention_heads": 2,
+                "inner_mlp_size": 32,
+                "vocab_size": 512,
+                "attn_layer_idxs": [1],
+                "state_size": 4,
+                "max_seqlen": 4_096,
+                "hyena_layer_idxs": [0, 2],
+            },
+            None,
+        )
+
+    @classmethod
     def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:
         """The prefix goes; stored rotary frequencies are rounded, and not what the authors use."""
         return KeyRules(
@@ -98,6 +118,37 @@ class Evo2(_Evo):
         if settings.get("model_type") != Evo2Config.model_type:  # not written by save_pretrained
             known.setdefault("column_split", True)
         return Evo2Config(**checked(known, "Evo 2"))
+
+    @classmethod
+    def example_config(cls, facts: ModelManifest) -> StripedHyenaConfig:
+        """A block of each kind: short, medium and long filters, and attention."""
+        return cls.read_config(
+            None,
+            {
+                "hidden_size": 16,
+                "num_layers": 4,
+                "num_attention_heads": 2,
+                "inner_mlp_size": 32,
+                "vocab_size": 512,
+                "attn_layer_idxs": [3],
+                "state_size": 4,
+                "max_seqlen": 4_096,
+                "hcs_layer_idxs": [0],
+                "hcm_layer_idxs": [1],
+                "hcl_layer_idxs": [2],
+                "hcs_filter_length": 7,
+                "hcm_filter_length": 32,
+                "hcs_filter_groups": 4,
+                "hcm_filter_groups": 4,
+                "hcl_filter_groups": 16,
+                "num_filters": 16,
+                "short_filter_bias": False,
+                "qkv_proj_bias": False,
+                "column_split": True,
+                "interleave": True,
+            },
+            None,
+        )
 
     @classmethod
     def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:

@@ -7,6 +7,7 @@ from typing import Any
 
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
 from dnallm_core.errors import CheckpointError
+from dnallm_core.manifest.model import ModelManifest
 from dnallm_core.models import Embeds, HasReceptiveField, Model, PredictsBases, PredictsMaskedBases
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -85,6 +86,23 @@ class GPN(PredictsBases, PredictsMaskedBases, Embeds, HasReceptiveField, Model):
         if kind == "GPNRoFormer":
             hint = 'That is GPN-MSA\'s network: load it with the family "gpn-msa".'
         raise CheckpointError(f"The configuration's model_type is {kind!r}.", hint=hint)
+
+    @classmethod
+    def example_config(cls, facts: ModelManifest) -> PreTrainedConfig:
+        """A few narrow dilated convolutions."""
+        return cls.read_config(
+            None,
+            {
+                "model_type": "ConvNet",
+                "vocab_size": 7,
+                "n_layers": 3,
+                "hidden_size": 16,
+                "kernel_size": 5,
+                "dilation_cycle": 3,
+                "dilation_max": 4,
+            },
+            None,
+        )
 
     @classmethod
     def build(cls, config: PreTrainedConfig) -> PreTrainedModel:

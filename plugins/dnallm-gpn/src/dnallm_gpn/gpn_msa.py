@@ -7,6 +7,7 @@ from typing import Any
 
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
 from dnallm_core.errors import CheckpointError
+from dnallm_core.manifest.model import ModelManifest
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from ._aligned import AlignedModel
@@ -42,6 +43,25 @@ class GPNMSA(AlignedModel):
         positive(config, "num_hidden_layers", "hidden_size", "num_attention_heads")
         room_for_one_hot(config)
         return config
+
+    @classmethod
+    def example_config(cls, facts: ModelManifest) -> PreTrainedConfig:
+        """Two narrow layers over five aligned species."""
+        return cls.read_config(
+            None,
+            {
+                "vocab_size": 6,
+                "hidden_size": 64,
+                "embedding_size": 64,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "intermediate_size": 32,
+                "max_position_embeddings": 520,
+                "n_aux_features": 25,
+                "aux_features_vocab_size": 5,
+            },
+            None,
+        )
 
     @classmethod
     def build(cls, config: PreTrainedConfig) -> PreTrainedModel:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
+from dnallm_core.manifest.model import ModelManifest
 from dnallm_core.models import Embeds, HasReceptiveField, Model, PredictsRates
 from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -61,6 +62,21 @@ class PhyloGPN(PredictsRates, Embeds, HasReceptiveField, Model):
         config = configuration(PhyloGPNConfig, found)
         positive(config, "outer_dim", "inner_dim", "kernel_size", "num_stacks", "stack_size")
         return config
+
+    @classmethod
+    def example_config(cls, facts: ModelManifest) -> PreTrainedConfig:
+        """Two narrow blocks."""
+        return cls.read_config(
+            None,
+            {
+                "outer_dim": 16,
+                "inner_dim": 8,
+                "kernel_size": 5,
+                "num_stacks": 1,
+                "stack_size": 2,
+            },
+            None,
+        )
 
     @classmethod
     def build(cls, config: PreTrainedConfig) -> PreTrainedModel:

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from dnallm_core.checkpoints import CheckpointFolder
 from dnallm_core.errors import CheckpointError, SequenceError
-from dnallm_core.models import Advance, Attends, CarriesState, Embeds, Model, PredictsBases
+from dnallm_core.manifest.model import ModelManifest
+from dnallm_core.models import (
+    Advance,
+    Attends,
+    CarriesState,
+    Embeds,
+    Model,
+    PredictsBases,
+    example_vocabulary,
+)
 from torch import Tensor
 from transformers import Cache, DynamicCache, PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput, can_return_tuple
@@ -138,6 +147,15 @@ class CausalModel(PredictsBases, Embeds, CarriesState, Attends, Model):
         "num_attention_heads",
     )
     """Settings without which a default of ``transformers`` would silently stand in."""
+    example: ClassVar[Mapping[str, Any]] = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 1,
+        "max_position_embeddings": 4096,
+    }
+    """A network as small as shows what it does, in the authors' words."""
 
     @classmethod
     def settings(cls, stated: dict[str, Any]) -> dict[str, Any]:
@@ -172,6 +190,12 @@ class CausalModel(PredictsBases, Embeds, CarriesState, Attends, Model):
             raise CheckpointError(f"The configuration cannot be used: {error}.") from error
         config.dtype = None  # the dtype is the caller's to choose, not the file's
         return config
+
+    @classmethod
+    def example_config(cls, facts: ModelManifest) -> PreTrainedConfig:
+        """The class's ``example`` over the smallest declared vocabulary."""
+        settings = {"vocab_size": example_vocabulary(facts), **cls.example}
+        return cls.read_config(None, settings, None)
 
     @classmethod
     def build(cls, config: PreTrainedConfig) -> PreTrainedModel:

@@ -288,6 +288,13 @@ class DNAGPT(CausalModel):
     config_class = DNAGPTConfig
     network_class = DNAGPTForCausalLM
     arguments = ("vocab_size", "max_len", "num_layers", "num_heads", "embedding_dim", "bias")
+    example = {  # noqa: RUF012
+        "max_len": 520,
+        "num_layers": 2,
+        "num_heads": 2,
+        "embedding_dim": 16,
+        "bias": False,
+    }
 
     @classmethod
     def read_config(

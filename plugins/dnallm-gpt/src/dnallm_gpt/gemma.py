@@ -34,6 +34,7 @@ class PlantDNAGemma(CausalModel):
         "num_key_value_heads",
         "head_dim",
     )
+    example = {**CausalModel.example, "head_dim": 8}  # noqa: RUF012
 
     @classmethod
     def settings(cls, stated: dict[str, Any]) -> dict[str, Any]:

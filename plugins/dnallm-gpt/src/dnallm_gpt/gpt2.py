@@ -26,6 +26,7 @@ class PlantDNAGPT(CausalModel):
     network_class = PlantDNAGPTForCausalLM
     model_types = ("gpt2",)
     required = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
+    example = {"n_positions": 520, "n_embd": 16, "n_layer": 2, "n_head": 2}  # noqa: RUF012
 
     @classmethod
     def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:

@@ -104,6 +104,7 @@ class MistralDNA(CausalModel):
         "num_local_experts",
         "num_experts_per_tok",
     )
+    example = {**CausalModel.example, "num_local_experts": 4, "num_experts_per_tok": 2}  # noqa: RUF012
 
     @classmethod
     def key_rules(cls, config: PreTrainedConfig, shapes: Mapping[str, tuple[int, ...]]) -> KeyRules:

@@ -266,6 +266,14 @@ class OmniDNA(CausalModel):
     network_class = OmniDNAForCausalLM
     model_types = ("olmo-gfm", "hf_olmo", "olmo", "omni-dna")
     required = ("vocab_size", "d_model", "n_layers", "n_heads", "layer_norm_type")
+    example = {  # noqa: RUF012
+        "d_model": 16,
+        "n_layers": 2,
+        "n_heads": 2,
+        "mlp_hidden_size": 64,
+        "layer_norm_type": "rms",
+        "max_sequence_length": 4096,
+    }
 
     @classmethod
     def settings(cls, stated: dict[str, Any]) -> dict[str, Any]:

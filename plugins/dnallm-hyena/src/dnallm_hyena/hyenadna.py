@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
 from dnallm_core.errors import CheckpointError
+from dnallm_core.manifest.model import ModelManifest
 from dnallm_core.models import Advance, CarriesState, Embeds, Model, PredictsBases
 from dnallm_core.models.finite import finite
 
@@ -83,6 +84,23 @@ class HyenaDNA(PredictsBases, CarriesState, Embeds, Model):
             if not isinstance(settings[name], int) or settings[name] < 1:
                 raise CheckpointError(f"HyenaDNA's {name} is {settings[name]!r}: no whole number.")
         return HyenaDNAConfig(**settings)
+
+    @classmethod
+    def example_config(cls, facts: ModelManifest) -> HyenaDNAConfig:
+        """Two narrow layers with room for 2,050 tokens."""
+        return cls.read_config(
+            None,
+            {
+                "d_model": 16,
+                "d_inner": 32,
+                "n_layer": 2,
+                "vocab_size": 12,
+                "filter_order": 16,
+                "emb_dim": 5,
+                "max_seq_len": 2_050,
+            },
+            None,
+        )
 
     @classmethod
     def build(cls, config: PreTrainedConfig) -> PreTrainedModel:

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
 from dnallm_core.errors import CheckpointError
+from dnallm_core.manifest.model import ModelManifest
 from dnallm_core.models.model import Model
 from dnallm_core.models.protocols import Embeds, PredictsBases
 from torch import Tensor, nn
@@ -378,6 +379,8 @@ class Caduceus(PredictsBases, Embeds, Model):
         {"bias", "conv_bias", "d_conv", "d_state", "dt_init", "dt_init_floor", "dt_max", "dt_min"}
         | {"dt_rank", "dt_scale", "expand", "layer", "use_fast_path"}
     )
+    example_letters: ClassVar[tuple[int, int, int, int]] = (7, 8, 9, 10)  # ids of A, C, G, T
+    example_mixer: ClassVar[Mapping[str, Any]] = {}
     elsewhere: ClassVar[str] = "A checkpoint with Mamba-2 mixers is of the family plantcad2."
 
     @classmethod
@@ -399,6 +402,26 @@ class Caduceus(PredictsBases, Embeds, Model):
         config.ssm_cfg.setdefault("layer", cls.mixer)
         cls.check(config, shapes)
         return config
+
+    @classmethod
+    def example_config(cls, facts: ModelManifest) -> CaduceusConfig:
+        """Two narrow layers that read both strands, over eight or sixteen tokens."""
+        letters = cls.example_letters
+        size = -(-(max(letters) + 2) // 8) * 8
+        complement = {each: each for each in range(size)}
+        complement.update(zip(letters, reversed(letters), strict=True))
+        return cls.read_config(
+            None,
+            {
+                "d_model": 16,
+                "n_layer": 2,
+                "vocab_size": size,
+                "rcps": facts.reverse_complement == "equivariant",
+                "ssm_cfg": {"d_state": 8, "d_conv": 4, "expand": 2, **cls.example_mixer},
+                "complement_map": complement,
+            },
+            None,
+        )
 
     @classmethod
     def check(cls, config: CaduceusConfig, shapes: Mapping[str, tuple[int, ...]] | None) -> None:

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
 from dnallm_core.errors import CheckpointError
+from dnallm_core.manifest.model import ModelManifest
+from dnallm_core.models import example_vocabulary
 from dnallm_core.models.model import Model
 from dnallm_core.models.protocols import Advance, CarriesState, Embeds, PredictsBases
 from torch import Tensor
@@ -144,6 +146,12 @@ class PlantDNAMamba(PredictsBases, Embeds, CarriesState, Model):
         if table and "vocab_size" not in given:
             config.vocab_size = table[0]
         return config
+
+    @classmethod
+    def example_config(cls, facts: ModelManifest) -> MambaConfig:
+        """Two narrow layers."""
+        settings = {"hidden_size": 16, "num_hidden_layers": 2, "state_size": 8, "time_step_rank": 4}
+        return cls.read_config(None, {"vocab_size": example_vocabulary(facts), **settings}, None)
 
     @classmethod
     def build(cls, config: PreTrainedConfig) -> PreTrainedModel:

@@ -23,6 +23,8 @@ class PlantCAD2(Caduceus):
         | {"dt_min", "expand", "headdim", "ngroups", "A_init_range", "chunk_size", "layer"}
         | {"use_mem_eff_path", "sequence_parallel"}
     )
+    example_letters = (3, 4, 5, 6)
+    example_mixer: ClassVar[Mapping[str, Any]] = {"headdim": 8}
     elsewhere: ClassVar[str] = "A checkpoint with Mamba-1 mixers is of the family plantcaduceus."
 
     @classmethod

@@ -11,3 +11,5 @@ class PlantCaduceus(Caduceus):
     ``pytorch_model.bin`` holds both copies of every tied tensor; ``config.json`` names the class
     without a head, though the head is stored.
     """
+
+    example_letters = (3, 4, 5, 6)
