@@ -10,7 +10,8 @@ from .promise import NotApplicable, check, require
 from .subject import FamilySubject, ModelSubject
 
 LONGEST = 2048  # tokens; the counted growth is exact, so that no longer ones are needed
-# (f(4n) - f(2n)) / (f(2n) - f(n)): 2 for linear, a little more for n log n, 4 for quadratic
+# time: (f(4n) - f(2n)) / (f(2n) - f(n)); memory, whose worst moment may be another: f(4n) / f(2n).
+# Both are 2 for linear, a little more for n log n, 4 for quadratic.
 MOST = {"linear": 2.08, "n-log-n": 2.5, "quadratic": 4.6}
 LEAST = {"linear": 0.0, "n-log-n": 0.0, "quadratic": 2.15}
 
@@ -90,14 +91,14 @@ def _grows(subject: FamilySubject, what: str) -> None:
         ids = subject.ids(length)
         counted = count(lambda ids=ids: subject.call(ids))  # type: ignore[misc]
         found.append(counted.operations if what == "time" else float(counted.peak))
-    steps = found[1] - found[0], found[2] - found[1]
+    steps = (found[1], found[2]) if what == "memory" else (found[1] - found[0], found[2] - found[1])
     ratio = steps[1] / steps[0] if steps[0] > 0 else 2.0
     least = LEAST[declared] if what == "time" else 0.0
     closest = next(word for word in words.GROWTHS if ratio <= MOST[word] or word == "quadratic")
     require(
         least <= ratio <= MOST[declared],
-        f"declared {declared}; counted, the second doubling of the length costs {ratio:.2f} times "
-        f"the first, which is {closest}",
+        f"declared {declared}; counted, a doubling of the length costs {ratio:.2f} times as much, "
+        f"which is {closest}",
     )
 
 

@@ -85,15 +85,23 @@ def check_names_are_its_own(subject: PluginSubject) -> None:
 def check_files_that_it_names_exist(subject: PluginSubject) -> None:
     """Check vectors, measured costs and bundled weights that the manifest names are in the package."""
     folder = subject.installed.path.parent
+    named: dict[str, set[str]] = {}
     for key, row in subject.installed.rows.get("models", {}).items():
         for field in ("check", "footprint"):
             if row.get(field):
-                content = _json(folder / row[field], f"{key}: {field}")
-                models = content.get("models", content) if isinstance(content, dict) else {}
-                require(key in models, f"{key}: {row[field]} says nothing of it")
+                named.setdefault(row[field], set()).add(key)
         bundled = (row.get("weights") or {}).get("bundled")
         if bundled:
             require((folder / bundled).is_dir(), f"{key}: there is no folder {bundled}")
+    for file, keys in named.items():
+        content = _json(folder / file, ", ".join(sorted(keys)[:2]))
+        models = content.get("models", content) if isinstance(content, dict) else {}
+        require(bool(keys & set(models)), f"{file} speaks of none of the models that name it")
+        known = set(subject.installed.rows["models"])
+        strangers = sorted(set(models) - known - {"schema"})
+        require(
+            not strangers, f"{file} speaks of {', '.join(strangers[:3])}, which nobody declares"
+        )
 
 
 @check("C007", "listed", "plugin")

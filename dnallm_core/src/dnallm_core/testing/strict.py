@@ -14,7 +14,7 @@ from .subject import FamilySubject, ModelSubject
 def check_refuses_a_missing_tensor(subject: FamilySubject) -> None:
     """A checkpoint that lacks any trained tensor is refused: nothing is left to chance."""
     rules = subject.implementation.key_rules(subject.config, _shapes(subject.tensors))
-    trained = {name for name, _ in subject.reference.named_parameters()}
+    trained = {name for name, each in subject.reference.named_parameters() if each.requires_grad}
     excused = [name for name in subject.tensors if name in trained and rules.is_computed(name)]
     require(not excused, f"its key rules let a checkpoint lack {', '.join(excused[:3])}")
     names = [name for name in subject.tensors if name in trained]
@@ -60,7 +60,8 @@ def check_saves_and_loads(subject: FamilySubject) -> None:
         again, told = _quietly(
             lambda: type(subject.model.module).from_pretrained(folder, output_loading_info=True)
         )
-    lost = [*told.get("missing_keys", ()), *told.get("unexpected_keys", ())]
+    rules = subject.implementation.key_rules(subject.config, _shapes(subject.tensors))
+    lost = {*told.get("missing_keys", ()), *told.get("unexpected_keys", ())} - set(rules.tied)
     require(not lost, f"from_pretrained did not find a place for {', '.join(sorted(lost)[:3])}")
     for ours, theirs in zip(subject.outputs(ids, module=again.eval()), before, strict=True):
         apart = difference(ours, theirs)

@@ -162,8 +162,8 @@ class FamilySubject:
             found["attention_mask"] = mask
         if isinstance(self.model, TakesAlignment):
             species = self.model.aligned_species()
-            text = bases(ids.shape[1], seed=7)
-            rows = self.model.encode_alignment([text] * species)
+            texts = [bases(ids.shape[1], seed=7 + each) for each in range(species)]
+            rows = self.model.encode_alignment(texts)
             found["aux_features"] = rows[None].expand(ids.shape[0], -1, -1)
         return found
 

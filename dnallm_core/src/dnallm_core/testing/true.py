@@ -162,18 +162,12 @@ def check_longest_input_fits_the_network(subject: ModelSubject) -> None:
 @check("C207", "true", "model")
 def check_vocabulary_fits_the_network(subject: ModelSubject) -> None:
     """The network of its settings has a row for every token of the declared tokenizer."""
-    from ..sequences.tokenizers import tokenizer_for
     from ..sequences.tokenizers.undecided import UndecidedTokenizer
 
     size = getattr(subject.config, "vocab_size", None)
-    tables = subject.facts.tokenizer
-    specs = tables if isinstance(tables, tuple) else (tables,)
-    if any("file" in each for each in specs) or not isinstance(size, int):
-        raise NotApplicable("its vocabulary comes with its checkpoint")
-    tokenizer = tokenizer_for(specs, vocabulary_size=size)
     require(
-        not isinstance(tokenizer, UndecidedTokenizer),
-        f"no declared tokenizer fits a network of {size:,} tokens",
+        not isinstance(_tokenizer(subject), UndecidedTokenizer),
+        f"no declared tokenizer fits a network of {size} tokens",
     )
 
 
@@ -278,14 +272,14 @@ def check_attention_sums_to_one(subject: FamilySubject) -> None:
             require(ahead == 0, "a causal model attends to what comes later")
 
 
-@check("C212", "true", "family")
-def check_resolution_is_as_declared(subject: FamilySubject) -> None:
+@check("C212", "true", "model")
+def check_resolution_is_as_declared(subject: ModelSubject) -> None:
     """A token stands for as many bases as declared, on average over a sequence."""
     declared = subject.facts.resolution
     if declared is None:
         raise NotApplicable("it declares none")
     text = bases(900, seed=11)
-    tokens = subject.tokenizer.encode(text, special_tokens=False).ids
+    tokens = _tokenizer(subject).encode(text, special_tokens=False).ids
     found = len(text) / max(1, len(tokens))
     require(
         abs(found - declared) <= 0.2 * declared,
@@ -308,6 +302,20 @@ def check_alignment_is_read(subject: FamilySubject) -> None:
         one = model.token_states(inputs)
         two = model.token_states({**inputs, "aux_features": rows[None]})
     require(not _equal(one, two), "the alignment changes nothing")
+
+
+def _tokenizer(subject: ModelSubject) -> Any:
+    """The tokenizer that the manifest's rules give a network of the model's settings."""
+    from ..sequences.tokenizers import tokenizer_for
+
+    size = getattr(subject.config, "vocab_size", None)
+    tables = subject.facts.tokenizer
+    specs = tables if isinstance(tables, tuple) else (tables,)
+    fits = [each for each in specs if each.get("vocabulary_size") in (None, size)]
+    whole = all("vocabulary" in each or each["kind"] == "byte" for each in fits or specs)
+    if not isinstance(size, int) or not whole:
+        raise NotApplicable("its vocabulary comes with its checkpoint")
+    return tokenizer_for(specs, vocabulary_size=size)
 
 
 def _equal(first: Any, second: Any) -> bool:

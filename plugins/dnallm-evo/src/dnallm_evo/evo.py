@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
 
+class StripedHyena1(StripedHyena):
+    """StripedHyena as Evo 1 has it."""
+
+    config_class = Evo1Config
+
+
+class StripedHyena2(StripedHyena):
+    """StripedHyena as Evo 2 has it."""
+
+    config_class = Evo2Config
+
+
 class _Evo(PredictsBases, CarriesState, Embeds, Model):
     """What both generations share."""
 
@@ -27,11 +39,12 @@ class _Evo(PredictsBases, CarriesState, Embeds, Model):
         r".*\.inv_freq",
     )
     module: StripedHyena
+    network: ClassVar[type[StripedHyena]]
 
     @classmethod
     def build(cls, config: PreTrainedConfig) -> PreTrainedModel:
         """The network with its head."""
-        return StripedHyena(config)
+        return cls.network(config)
 
     def advance(self, input_ids: Tensor, state: StripedState | None = None) -> Advance:
         """Continue by some tokens. Hyena blocks carry a constant state, attention its cache."""
@@ -53,6 +66,8 @@ class _Evo(PredictsBases, CarriesState, Embeds, Model):
 
 class Evo1(_Evo):
     """Evo 1 and 1.5: sharded safetensors or ``.pt``, prefix ``backbone.``, ``config.json``."""
+
+    network = StripedHyena1
 
     @classmethod
     def read_config(
@@ -96,6 +111,8 @@ class Evo1(_Evo):
 
 class Evo2(_Evo):
     """Evo 2: one flat ``.pt``, whole or in parts, and the yml of the authors' package."""
+
+    network = StripedHyena2
 
     @classmethod
     def read_config(

@@ -7,6 +7,7 @@ from typing import Any
 
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
 from dnallm_core.errors import CheckpointError
+from dnallm_core.manifest.model import ModelManifest
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from ._aligned import AlignedModel
@@ -39,6 +40,30 @@ class GPNStar(AlignedModel):
                 f"The configuration's time_enc is {config.time_enc!r}; only fire_N is known."
             )
         return config
+
+    @classmethod
+    def example_config(cls, facts: ModelManifest) -> PreTrainedConfig:
+        """Two narrow layers over six species in three clades."""
+        tree = {
+            "clades": [0, 0, 1, 1, 1, 2],
+            "in_clade": [0.1, 0.1, 0.2, 0.2, 0.2, 0.3],
+            "to_clades": [[0.1, 0.5, 0.9]] * 2 + [[0.5, 0.2, 0.8]] * 3 + [[0.9, 0.8, 0.3]],
+            "max_evol_dist": 0.9,
+        }
+        return cls.read_config(
+            None,
+            {
+                "vocab_size": 6,
+                "hidden_size": 16,
+                "embedding_size": 16,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "intermediate_size": 32,
+                "max_position_embeddings": 520,
+                **tree,
+            },
+            None,
+        )
 
     @classmethod
     def build(cls, config: PreTrainedConfig) -> PreTrainedModel:
