@@ -22,7 +22,7 @@ FLOORS = [
     {"tasks"},
     {"loading", "models", "choosing", "comparing"},
     {"checkpoints", "weights", "hooks"},
-    {"selector", "selection", "evidence"},
+    {"selector", "selection", "evidence", "comparing"},
     {"footprint", "resources"},
     {"catalog"},
     {"capabilities"},

@@ -89,7 +89,7 @@ def _grows(subject: FamilySubject, what: str) -> None:
     found = []
     for length in subject.lengths(LONGEST):
         ids = subject.ids(length)
-        counted = count(lambda ids=ids: subject.call(ids))  # type: ignore[misc]
+        counted = count(lambda ids=ids: subject.call(ids))
         found.append(counted.operations if what == "time" else float(counted.peak))
     steps = (found[1], found[2]) if what == "memory" else (found[1] - found[0], found[2] - found[1])
     ratio = steps[1] / steps[0] if steps[0] > 0 else 2.0

@@ -37,7 +37,7 @@ def reference(implementation: type[Model], config: PreTrainedConfig) -> PreTrain
         torch.manual_seed(0)
         module = implementation.build(config)
         module.tie_weights()
-        generator = torch.Generator().manual_seed(1)
+        chance = torch.Generator().manual_seed(1)
         with torch.no_grad():
             for parameter in module.parameters():
                 if parameter.ndim < 2 or not parameter.is_floating_point():
@@ -48,7 +48,7 @@ def reference(implementation: type[Model], config: PreTrainedConfig) -> PreTrain
                     parameter.mul_(wanted / spread)
                 elif spread == 0 and float(parameter.abs().max()) == 0:
                     wanted = (parameter[0].numel()) ** -0.5
-                    parameter.copy_(wanted * torch.randn(parameter.shape, generator=generator))
+                    parameter.copy_(wanted * torch.randn(parameter.shape, generator=chance))
     return module.eval()
 
 

@@ -203,7 +203,7 @@ def check_does_every_declared_task(subject: FamilySubject) -> None:
             len(found.vectors) == len(found.offsets), "embed_tokens: vectors and offsets differ"
         )
     if "scoring" in tasks:
-        scores = np.asarray(model.score(texts))
+        scores = np.asarray(model.score(texts), dtype=np.float64)
         require(scores.shape == (2,), f"score: {scores.shape}")
         require(bool((scores < 0).all() and np.isfinite(scores).all()), "score: no log-likelihoods")
     if "variant-effect" in tasks:
@@ -212,8 +212,8 @@ def check_does_every_declared_task(subject: FamilySubject) -> None:
         effects = np.asarray(model.variant_effects(texts[0], [(place, texts[0][place], other)]))
         require(bool(np.isfinite(effects).all()), "variant_effects: no numbers")
     if "generation" in tasks:
-        (found,) = model.generate(texts[0], max_new_bases=12, seed=0)
-        require(len(found.sequence) > 0, "generate: nothing came")
+        (made,) = model.generate(texts[0], max_new_bases=12, seed=0)
+        require(len(made.sequence) > 0, "generate: nothing came")
 
 
 @check("C112", "runs", "family")
@@ -360,8 +360,8 @@ def check_every_parameter_learns(subject: FamilySubject) -> None:
         found += [pooled] if pooled is not None else []
         if not found:
             raise NotApplicable("it answers for no token")
-        generator = torch.Generator().manual_seed(2)
-        loss = sum((each * torch.randn(each.shape, generator=generator)).sum() for each in found)
+        chance = torch.Generator().manual_seed(2)
+        loss = sum((each * torch.randn(each.shape, generator=chance)).sum() for each in found)
         try:
             loss.backward()  # type: ignore[union-attr]
             still = [

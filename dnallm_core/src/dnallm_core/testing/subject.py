@@ -151,9 +151,9 @@ class FamilySubject:
         """Ids (rows, length) of bases by chance."""
         import torch
 
-        generator = torch.Generator().manual_seed(seed)
+        chance = torch.Generator().manual_seed(seed)
         table = torch.tensor(self.ids_of_bases)
-        return table[torch.randint(len(table), (rows, length), generator=generator)]
+        return table[torch.randint(len(table), (rows, length), generator=chance)]
 
     def inputs(self, ids: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
         """``ids`` with whatever else the network reads."""
