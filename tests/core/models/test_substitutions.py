@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from dnallm_core.errors import CapabilityError, RequirementError, SequenceError
+from dnallm_core.models.contig import Contig
 from dnallm_core.models.listed_variants import listed_effects
 from dnallm_core.models.placed_windows import PlacedWindows, published_window, special_ids
 from dnallm_core.models.substitutions import context_of, substitutions
@@ -67,7 +68,7 @@ def test_a_window_without_a_base_is_refused(toy, window: int) -> None:
 def test_special_tokens_frame_every_window(toy) -> None:
     model = toy("toy")
     assert special_ids(model) == ([], [])
-    (stretch,) = PlacedWindows(model, TEXT, window=6).stretches([0, 3])
+    (stretch,) = PlacedWindows(model, Contig.of(TEXT), window=6).stretches([0, 3])
     inputs, token = stretch.inputs([0, 1], reverse=False, letters="GT")
     spelt = ["".join("ACGTN"[each - 3] for each in row) for row in inputs["input_ids"].tolist()]
     assert spelt == ["GCGTTG", "ACGTTG"]

@@ -13,7 +13,8 @@ from .output import print_json, say
 
 if TYPE_CHECKING:
     from ..models import Model
-    from ..sequences.files import Record
+    from ..sequences.alignment import Alignment
+    from ..sequences.files import Genome, Record
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +57,43 @@ def add_windows(parser: argparse.ArgumentParser) -> None:
     """Add windows of long sequences."""
     parser.add_argument("--window", type=_length, metavar="BP", help="cut sequences into windows")
     parser.add_argument("--stride", type=_length, metavar="BP", help="from window to window")
+
+
+def add_genome(parser: argparse.ArgumentParser) -> None:
+    """Add the genome, and what is laid beside it."""
+    parser.add_argument("--genome", required=True, metavar="FASTA", help="the reference genome")
+    parser.add_argument(
+        "--alignment",
+        metavar="FILE",
+        help="other genomes along it (MAF, Zarr or aligned FASTA), for models that read them",
+    )
+    parser.add_argument(
+        "--contig-names", metavar="RULE", help='"chr" (chr1 is 1), or a table of two columns'
+    )
+    parser.add_argument("--window", type=_length, metavar="BP", help="bp around a base")
+    parser.add_argument("--one-strand", action="store_true", help="the forward strand alone")
+
+
+def open_genome(options: argparse.Namespace) -> Genome:
+    """The genome that the flags say."""
+    from ..sequences.files import Genome
+
+    rule = options.contig_names
+    if rule is None or rule == "chr":
+        return Genome(options.genome, contig_names=rule)
+    lines = Path(rule).read_text(encoding="utf-8").splitlines()
+    pairs = [line.split() for line in lines if line.strip()]
+    return Genome(options.genome, contig_names={pair[0]: pair[1] for pair in pairs if pair[1:]})
+
+
+def open_alignment_of(options: argparse.Namespace, genome: Genome) -> Alignment | None:
+    """The alignment that the flags say; an aligned FASTA's reference is the genome's only contig."""
+    if options.alignment is None:
+        return None
+    from ..sequences.alignment import open_alignment
+
+    names = list(genome.lengths)
+    return open_alignment(options.alignment, contig=names[0] if len(names) == 1 else None)
 
 
 def open_model(options: argparse.Namespace) -> Model:

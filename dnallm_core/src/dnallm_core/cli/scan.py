@@ -8,31 +8,36 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from .running import _length, add_model, add_output, finish, open_model, parse_region
-from .variants import contig_names
+from .running import (
+    add_genome,
+    add_model,
+    add_output,
+    finish,
+    open_alignment_of,
+    open_genome,
+    open_model,
+    parse_region,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     add_model(parser)
-    parser.add_argument("--genome", required=True, metavar="FASTA", help="the genome")
+    add_genome(parser)
     parser.add_argument(
         "--region", action="append", default=[], metavar="CONTIG:FIRST-LAST",
         help="1-based, both included, or a whole contig; may be repeated",
     )  # fmt: skip
     parser.add_argument("--regions", metavar="FILE", help="BED or GFF")
-    parser.add_argument("--window", type=_length, metavar="BP", help="bp around a base")
-    parser.add_argument("--one-strand", action="store_true", help="the forward strand alone")
-    parser.add_argument("--contig-names", metavar="RULE", help='"chr", or a table of two columns')
     add_output(parser, ".tsv .csv .parquet .npz .zarr .bw")
 
 
 def run(options: argparse.Namespace) -> int:
     """Scan the regions, or the whole genome where none is named."""
-    from ..sequences.files import Genome, Region, read_regions
+    from ..sequences.files import Region, read_regions
     from ..tasks.scanning import scan_regions
 
-    with Genome(options.genome, contig_names=contig_names(options.contig_names)) as genome:
+    with open_genome(options) as genome:
         lengths = genome.lengths
         regions = []
         for text in options.region:
@@ -50,6 +55,8 @@ def run(options: argparse.Namespace) -> int:
             genome,
             regions,
             options.output,
+            alignment=open_alignment_of(options, genome),
+            alignment_source=options.alignment,
             window=options.window,
             both_strands=not options.one_strand,
             batch_tokens=options.batch_tokens,

@@ -15,8 +15,8 @@ from .substitutions import substitutions
 
 if TYPE_CHECKING:
     from ..sequences.alignment import Alignment
+    from .base_likelihoods import Window
     from .model import Model
-    from .substitutions import Window
 
 
 class Listed(NamedTuple):

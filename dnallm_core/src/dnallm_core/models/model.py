@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedConfig, PreTrainedModel
 
+    from ..sequences.alignment import Alignment
     from ..sequences.tokenizers import Tokenizer
     from .embedding import TokenEmbeddings
     from .generation import Generated
@@ -141,11 +142,21 @@ class Model:
         *,
         window: int | None = None,
         both_strands: bool = True,
+        alignment: Alignment | None = None,
+        contig: str = "",
     ) -> NDArray[np.float32]:
         """Effects (n,) in nats, harmful negative; see ``variants.variant_effects``."""
         from .variants import variant_effects
 
-        return variant_effects(self, reference, variants, window=window, both_strands=both_strands)
+        return variant_effects(
+            self,
+            reference,
+            variants,
+            window=window,
+            both_strands=both_strands,
+            alignment=alignment,
+            contig=contig,
+        )
 
     def generate(
         self, prompts: str | Sequence[str], *, max_new_bases: int, **settings: Any

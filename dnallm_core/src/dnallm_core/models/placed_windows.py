@@ -11,12 +11,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CapabilityError, SequenceError
+from .batching import check_length
 from .protocols import TakesAlignment
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..sequences.alignment import Alignment
+    from .contig import Contig
     from .model import Model
 
 BASES = "ACGT"
@@ -25,39 +27,57 @@ _COMPLEMENT = str.maketrans("ACGTacgtRYKMBDHVrykmbdhv", "TGCAtgcaYRMKVHDByrmkvhd
 
 
 class PlacedWindows:
-    """Windows of ``window`` bp of ``sequence``, for a model whose tokens are single bases.
+    """Windows of ``window`` bp of a contig, for a model whose tokens are single bases.
 
     ``alignment``: needed by a model that reads one, refused by one that doesn't; its species are
     put into the model's order (the manifest's ``extra.species``), and its reference row is held
-    against ``sequence``, which begins at ``offset`` of the contig.
+    against the contig.
 
-    Raises CapabilityError where the model does not fit, SequenceError where the alignment does not.
+    Raises CapabilityError where the model does not fit, SequenceError where the alignment does not
+    or the window is longer than the model takes.
     """
 
     def __init__(
-        self,
-        model: Model,
-        sequence: str,
-        *,
-        window: int,
-        alignment: Alignment | None = None,
-        contig: str = "",
-        offset: int = 0,
+        self, model: Model, contig: Contig, *, window: int, alignment: Alignment | None = None
     ) -> None:
-        self.model, self.sequence, self.contig, self.offset = model, sequence, contig, offset
-        self.window = min(window, len(sequence))
+        self.model, self.contig = model, contig
+        self.window = min(window, len(contig))
         self.before, self.after = special_ids(model)
+        tokens = len(self.before) + self.window + len(self.after)
+        check_length(model, self.window, tokens, f"A window of {contig.name or 'the sequence'}")
         self.alignment = fitting(model, alignment)
 
     def start(self, position: int) -> int:
         """Where the window around a 0-based position begins."""
-        return min(max(position - self.window // 2, 0), len(self.sequence) - self.window)
+        return min(
+            max(position - self.window // 2, self.contig.start), self.contig.end - self.window
+        )
+
+    def batches(
+        self, positions: Sequence[int], rows: int
+    ) -> Iterator[list[tuple[PlacedStretch, range]]]:
+        """Sorted positions, ``rows`` at a time: each batch as pieces of stretches."""
+        batch: list[tuple[PlacedStretch, range]] = []
+        free = rows
+        for stretch in self.stretches(positions):
+            first = 0
+            while first < len(stretch.positions):
+                last = min(first + free, len(stretch.positions))
+                batch.append((stretch, range(first, last)))
+                free -= last - first
+                first = last
+                if not free:
+                    yield batch
+                    batch, free = [], rows
+        if batch:
+            yield batch
 
     def stretches(self, positions: Sequence[int]) -> Iterator[PlacedStretch]:
-        """Sorted positions in groups whose windows lie near one another, their rows encoded once."""
+        """Sorted positions in groups whose windows overlap, their letters and rows encoded once."""
         first = 0
         for at, position in enumerate(positions):
-            if position - positions[first] >= STRETCH:
+            apart = at > 0 and position - positions[at - 1] >= self.window
+            if apart or position - positions[first] >= STRETCH:
                 yield PlacedStretch(self, positions[first:at])
                 first = at
         if len(positions):
@@ -72,14 +92,11 @@ class PlacedStretch:
         self._windows = windows
         self._low = windows.start(self.positions[0])
         high = windows.start(self.positions[-1]) + windows.window
-        self._text = windows.sequence[self._low : high]
+        self._text = windows.contig.letters(self._low, high)
         self._rows: list[str] | None = None
         if windows.alignment is not None:
             fetched = windows.alignment.fetch(
-                windows.contig,
-                windows.offset + self._low,
-                windows.offset + high,
-                reference=self._text,
+                windows.contig.name, self._low, high, reference=self._text
             )
             self._rows = fetched[1:]
         self._encoded: dict[bool, tuple[Tensor, Tensor | None]] = {}
@@ -195,6 +212,19 @@ def base_ids(model: Model) -> list[int]:
     if len(distinct) != 4 or pair != [*ids[0], *ids[1]]:
         raise CapabilityError(f"{model.manifest.id}'s tokens are not single bases.")
     return [each[0] for each in ids]
+
+
+def joined(
+    pieces: Sequence[tuple[dict[str, Tensor], Tensor]],
+) -> tuple[dict[str, Tensor], Tensor]:
+    """What ``PlacedStretch.inputs`` gives for several stretches, as one batch."""
+    import torch
+
+    if len(pieces) == 1:
+        return pieces[0]
+    names = pieces[0][0]
+    inputs = {name: torch.cat([each[name] for each, _ in pieces]) for name in names}
+    return inputs, torch.cat([token for _, token in pieces])
 
 
 def special_ids(model: Model) -> tuple[list[int], list[int]]:

@@ -6,6 +6,8 @@ position, whatever the number of alternatives. Every other variant of masked mod
 of the two windows' pseudo-log-likelihoods. Causal models: the difference of the two windows'
 log-likelihoods, summed over the window. Models of substitution rates: the difference of the two
 bases' log-rates at the position. Both strands are averaged unless asked otherwise.
+
+Models of rates and models that read an alignment have no score for anything but substitutions.
 """
 
 from __future__ import annotations
@@ -16,17 +18,19 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import SequenceError
 from ..sequences.alphabet import normalised, reverse_complement
+from .base_likelihoods import log_likelihoods, scores_substitutions
 from .batching import require
+from .contig import Contig
 from .likelihood import BASES, base_log_probabilities, score
-from .protocols import PredictsBases, PredictsRates
+from .placed_windows import published_window
+from .protocols import PredictsBases, PredictsRates, TakesAlignment
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from ..sequences.alignment import Alignment
     from .model import Model
-
-DEFAULT_WINDOW = 512  # bp; what the published masked models score variants with
 
 
 class VariantLike(Protocol):
@@ -73,37 +77,137 @@ def variant_effects(
     *,
     window: int | None = None,
     both_strands: bool = True,
+    alignment: Alignment | None = None,
+    contig: str = "",
     **limits: int,
 ) -> NDArray[np.float32]:
     """Effects (n,) float32 in nats, in the order of ``variants``.
 
     ``reference``: the sequence that 1-based positions count on. ``variants``: (position, reference
     allele, alternative allele), or objects with ``pos``, ``ref`` and ``alt``. ``window``: bp around
-    the variant that the model sees (default: the reference, 512 bp or what the model takes,
-    whichever is least); at the reference's ends the window slides and keeps its size.
+    the variant that the model sees (default: the reference, the window of the model's authors, 512
+    bp where they state none, or what the model takes, whichever is least); at the reference's ends
+    the window slides and keeps its size. ``alignment`` and ``contig`` (the reference's name in it):
+    for models that read one.
 
-    Raises SequenceError where an allele is not what the reference holds or is no sequence.
+    Raises SequenceError where an allele is not what the reference holds, is no sequence, or is one
+    that the model has no score for.
+    """
+    text = normalised(reference)
+    checked = [_checked(model, text, each, number) for number, each in enumerate(variants, start=1)]
+    effects = contig_effects(
+        model,
+        Contig.of(text, name=contig),
+        checked,
+        window=window,
+        both_strands=both_strands,
+        alignment=alignment,
+        **limits,
+    )
+    return effects.astype("float32")
+
+
+def contig_effects(
+    model: Model,
+    contig: Contig,
+    variants: Sequence[tuple[int, str, str]],
+    *,
+    window: int | None = None,
+    both_strands: bool = True,
+    alignment: Alignment | None = None,
+    **limits: int,
+) -> NDArray[np.float64]:
+    """Effects (n,) of variants whose alleles are spelt in A, C, G and T, held to the contig already.
+
+    (1-based position, reference allele, alternative), in any order. NaN where ``why_not`` says why.
     """
     import numpy as np
 
-    text = normalised(reference)
-    size = window_size(model, window)
-    placed = [_place(text, each, size, number) for number, each in enumerate(variants, start=1)]
-    effects = placed_effects(model, placed, **limits)
-    if both_strands:
-        other = placed_effects(model, [each.reversed() for each in placed], **limits)
-        effects = (effects + other) / 2
-    return effects.astype(np.float32)
+    effects = np.full(len(variants), np.nan, dtype=np.float64)
+    rest = list(range(len(variants)))
+    if scores_substitutions(model):
+        single = [at for at in rest if len(variants[at][1]) == len(variants[at][2]) == 1]
+        if single:
+            places = np.array([variants[at][0] - 1 for at in single], dtype=np.int64)
+            positions, row = np.unique(places, return_inverse=True)
+            table = log_likelihoods(
+                model, contig, positions, window=window, both_strands=both_strands,
+                alignment=alignment, **limits,
+            )  # fmt: skip
+            ref = np.array([BASES.index(variants[at][1]) for at in single])
+            alt = np.array([BASES.index(variants[at][2]) for at in single])
+            effects[single] = table[row, alt] - table[row, ref]
+        rest = sorted({*rest} - {*single})
+    rest = [at for at in rest if not why_not(model, *variants[at][1:])]
+    if rest:
+        size = window_size(model, window)
+        placed = [_placed(contig, *variants[at], size) for at in rest]
+        found = placed_effects(model, placed, **limits)
+        if both_strands:
+            other = placed_effects(model, [each.reversed() for each in placed], **limits)
+            found = (found + other) / 2
+        effects[rest] = found
+    return effects
+
+
+def substitution_effects(
+    model: Model,
+    contig: Contig,
+    positions: NDArray[np.int64],
+    *,
+    window: int | None = None,
+    both_strands: bool = True,
+    alignment: Alignment | None = None,
+    **limits: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Every substitution at sorted 0-based positions of a contig.
+
+    Returns the contig's own base (n,) as its number in ACGT, -1 where it has none, and effects
+    (n, 4) towards A, C, G, T in nats: 0 at the own base, NaN rows where there is none.
+    """
+    import numpy as np
+
+    effects = np.full((len(positions), 4), np.nan)
+    if not len(positions):
+        return positions, effects
+    low = int(positions[0])
+    letters = contig.letters(low, int(positions[-1]) + 1)
+    own = np.array([BASES.find(letters[at - low]) for at in positions.tolist()], dtype=np.int64)
+    known = np.flatnonzero(own >= 0)
+    settings: dict[str, Any] = {
+        "window": window, "both_strands": both_strands, "alignment": alignment, **limits,
+    }  # fmt: skip
+    if not len(known):
+        return own, effects
+    if scores_substitutions(model):
+        table = log_likelihoods(model, contig, positions[known], **settings)
+        effects[known] = table - table[np.arange(len(known)), own[known]][:, None]
+        return own, effects
+    asked = [
+        (int(positions[row]) + 1, BASES[own[row]], other)
+        for row in known
+        for other in BASES
+        if other != BASES[own[row]]
+    ]
+    effects[known] = 0.0
+    rows, columns = np.nonzero((np.arange(4) != own[:, None]) & (own >= 0)[:, None])
+    effects[rows, columns] = contig_effects(model, contig, asked, **settings)
+    return own, effects
+
+
+def why_not(model: Model, ref: str, alt: str) -> str:
+    """Why the model has no score for such alleles, or ""."""
+    if len(ref) == len(alt) == 1 or not isinstance(model, (PredictsRates, TakesAlignment)):
+        return ""
+    return f"{model.manifest.id} scores substitutions of one base alone"
 
 
 def placed_effects(model: Model, placed: Sequence[PlacedVariant], **limits: int) -> NDArray[Any]:
     """Effects (n,) of variants in their windows, on the strand that the windows show."""
     import numpy as np
 
-    effects = np.full(len(placed), np.nan, dtype=np.float64)
-    if isinstance(model, PredictsRates):
-        return _by_rates(model, placed, effects)
     require(model, PredictsBases, "has no head that predicts tokens", "variant-effect")
+    effects = np.full(len(placed), np.nan, dtype=np.float64)
     rest = list(range(len(placed)))
     if model.manifest.direction == "bidirectional":
         substitutions = [at for at in rest if placed[at].is_substitution]
@@ -143,37 +247,12 @@ def _differences(model: Model, placed: Sequence[PlacedVariant], limits: dict[str
     return np.array([value_of[each.alternative] - value_of[each.window] for each in placed])
 
 
-def _by_rates(model: Any, placed: Sequence[PlacedVariant], effects: NDArray[Any]) -> NDArray[Any]:
-    import torch
-
-    from .batching import batches, encode
-
-    left, right = model.receptive_field()
-    order = list(dict.fromkeys(each.window for each in placed))
-    # The network does not pad: N's at both ends give every base of the window a row of its own.
-    padded = ["N" * left + window + "N" * right for window in order]
-    rates: dict[str, Any] = {}
-    with torch.inference_mode():
-        for batch in batches(model, encode(model, padded, literal=True)):
-            values = model.substitution_logits(batch.inputs).float().cpu()
-            for place, row in enumerate(batch.rows):
-                rates[order[row]] = torch.log_softmax(values[place], dim=-1).numpy()
-    for number, each in enumerate(placed):
-        if each.is_substitution:
-            row = rates[each.window][each.start]
-            effects[number] = row[BASES.index(each.alt)] - row[BASES.index(each.ref)]
-    return effects
-
-
 def window_size(model: Model, window: int | None) -> int:
-    """bp that the model sees around a variant: as asked, or 512, or what it takes at most."""
-    most = model.manifest.max_length
-    if window is not None:
-        return window
-    return DEFAULT_WINDOW if most is None else min(DEFAULT_WINDOW, most)
+    """bp that the model sees around a variant: as asked, or as its authors do."""
+    return published_window(model) if window is None else window
 
 
-def _place(text: str, variant: Any, size: int, number: int) -> PlacedVariant:
+def _checked(model: Model, text: str, variant: Any, number: int) -> tuple[int, str, str]:
     position, ref, alt = (
         variant if isinstance(variant, tuple) else (variant.pos, variant.ref, variant.alt)
     )
@@ -196,8 +275,19 @@ def _place(text: str, variant: Any, size: int, number: int) -> PlacedVariant:
             position=position,
             hint="Positions are 1-based; is it another assembly?",
         )
-    start, end = window_around(at, ref, alt, size, len(text))
-    return PlacedVariant(text[start:end], at - start, ref, alt)
+    reason = why_not(model, ref, alt)
+    if reason:
+        raise SequenceError(
+            f"{record.capitalize()} cannot be scored: {reason}.", record=record, position=position
+        )
+    return position, ref, alt
+
+
+def _placed(contig: Contig, position: int, ref: str, alt: str, size: int) -> PlacedVariant:
+    at = position - 1 - contig.start
+    low, high = window_around(at, ref, alt, size, len(contig))
+    text = contig.letters(contig.start + low, contig.start + high)
+    return PlacedVariant(text, at - low, ref, alt)
 
 
 def window_around(at: int, ref: str, alt: str, size: int, length: int) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RequirementError, SequenceError
 from .batching import require
+from .contig import Contig
 from .placed_windows import BASES, PlacedWindows, base_ids, published_window
 from .protocols import Embeds, PredictsBases
 
@@ -65,7 +66,7 @@ def window_distances(
                 position=position,
             )
     size = published_window(model) if window is None else window
-    windows = PlacedWindows(model, text, window=size, alignment=alignment, contig=contig)
+    windows = PlacedWindows(model, Contig.of(text, name=contig), window=size, alignment=alignment)
     order = sorted(range(len(variants)), key=lambda number: variants[number][0])
     rows = max(1, TOKENS // windows.window)
     values: list[Any] = []

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..models import Model
+from ..models import Model, PredictsMaskedBases, PredictsRates
 from ..models.batching import TOKENS_A_BATCH
 from ..models.likelihood import BASES
-from ..models.variants import PlacedVariant, placed_effects, window_around, window_size
+from ..models.placed_windows import fitting
+from ..models.variants import substitution_effects
+from ..sequences.alignment import Alignment
 from ..sequences.files import Genome, Region
+from .genomes import check_window, contig_of, genome_settings
 from .job import Job
 from .memory import BatchLimit
 from .pipeline import in_parts
 from .table import Table
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 PART_POSITIONS = 1024
+PART_SHARED = 16_384  # positions a part where neighbours share work
 ENDINGS = (".tsv", ".tsv.gz", ".csv", ".csv.gz", ".parquet", ".npz", ".zarr", ".bw", ".bigwig")
 Place = tuple[str, int]  # contig, 0-based position
 
@@ -27,6 +36,8 @@ def scan_regions(
     regions: Iterable[Region],
     output: Path,
     *,
+    alignment: Alignment | None = None,
+    alignment_source: str | None = None,
     window: int | None = None,
     both_strands: bool = True,
     batch_tokens: int = TOKENS_A_BATCH,
@@ -37,57 +48,31 @@ def scan_regions(
 
     A bigWig holds one value a base: the mean effect of its three substitutions. Bases other than A,
     C, G, T have no substitutions. The window of a base depends on its place in the genome alone.
+    ``alignment``: for a model that reads one; ``alignment_source`` is the path that the record names.
     """
+    fitting(model, alignment)
+    check_window(model, window)
     listed = list(regions)
     limit = BatchLimit(batch_tokens)
     per_base = output.name.lower().endswith((".bw", ".bigwig"))
 
-    def prepare(part: list[Place]) -> tuple[list[Place], list[PlacedVariant]]:
-        placed = []
-        for contig, at in part:
-            length = genome.lengths[genome.contig(contig)]
-            start, end = window_around(at, "N", "N", window_size(model, window), length)
-            text = genome.fetch(contig, start, end)
-            base = text[at - start]
-            if base in BASES:
-                placed += [
-                    PlacedVariant(text, at - start, base, other) for other in BASES if other != base
-                ]
-        kept = [
-            (contig, at) for contig, at in part if genome.fetch(contig, at, at + 1) in set(BASES)
-        ]
-        return kept, placed
-
-    def compute(prepared: tuple[list[Place], list[PlacedVariant]]) -> Table:
+    def compute(part: list[Place]) -> Table:
         import numpy as np
 
-        places, placed = prepared
-        values = np.empty(0, dtype=np.float32)
-        if placed:
-            values = limit.attempt(lambda most: placed_effects(model, placed, tokens=most))
-            if both_strands:
-                other = [each.reversed() for each in placed]
-                reverse = limit.attempt(lambda most: placed_effects(model, other, tokens=most))
-                values = (values + reverse) / 2
-        position = np.array([at for _, at in places], dtype=np.int64)
-        if per_base:
-            return Table(
-                {
-                    "chrom": [contig for contig, _ in places],
-                    "start": position,
-                    "end": position + 1,
-                    "value": values.reshape(-1, 3).mean(axis=1).astype(np.float32),
-                }
+        positions = np.array([at for _, at in part], dtype=np.int64)
+        own = np.empty(len(part), dtype=np.int64)
+        effects = np.empty((len(part), 4))
+        for name in dict.fromkeys(contig for contig, _ in part):
+            rows = [row for row, (contig, _) in enumerate(part) if contig == name]
+            # regions may overlap and come in any order
+            order, place = np.unique(positions[rows], return_inverse=True)
+            bases, found = limit.attempt(
+                partial(_effects, model, genome, name, order, window, both_strands, alignment)
             )
-        return Table(
-            {
-                "chrom": [contig for contig, _ in places for _ in range(3)],
-                "pos": np.repeat(position + 1, 3),
-                "ref": [each.ref for each in placed],
-                "alt": [each.alt for each in placed],
-                "effect": values.astype(np.float32),
-            }
-        )
+            own[rows], effects[rows] = bases[place], found[place]
+        known = np.flatnonzero(own >= 0)
+        chrom = [part[row][0] for row in known]
+        return _table(chrom, positions[known], own[known], effects[known], per_base)
 
     job = Job(
         "scan",
@@ -95,6 +80,7 @@ def scan_regions(
         genome.path,
         output,
         {
+            **genome_settings(genome), "alignment": alignment_source,
             "regions": [[each.contig, each.start, each.end] for each in listed],
             "window": window, "both_strands": both_strands, "batch_tokens": batch_tokens,
         },
@@ -104,10 +90,64 @@ def scan_regions(
         details={"contigs": list(genome.lengths.items())},
     )  # fmt: skip
     places = ((each.contig, at) for each in listed for at in range(each.start, each.end))
+    shares = isinstance(model, (PredictsRates, PredictsMaskedBases))
     return job.carry_out(
-        lambda: in_parts(places, lambda _: 1, PART_POSITIONS),
-        prepare=prepare,
+        lambda: in_parts(places, lambda _: 1, PART_SHARED if shares else PART_POSITIONS),
+        prepare=lambda part: part,
         compute=compute,
         size=len,
         total=sum(each.end - each.start for each in listed),
+    )
+
+
+def _effects(
+    model: Model,
+    genome: Genome,
+    contig: str,
+    positions: NDArray[np.int64],
+    window: int | None,
+    both_strands: bool,
+    alignment: Alignment | None,
+    tokens: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    return substitution_effects(
+        model,
+        contig_of(genome, genome.contig(contig)),
+        positions,
+        window=window,
+        both_strands=both_strands,
+        alignment=alignment,
+        tokens=tokens,
+    )
+
+
+def _table(
+    chrom: list[str],
+    position: NDArray[np.int64],
+    own: NDArray[np.int64],
+    effects: NDArray[np.float64],
+    per_base: bool,
+) -> Table:
+    """Three rows a base, or one with their mean."""
+    import numpy as np
+
+    others = np.argsort(np.arange(4) == own[:, None], axis=1, kind="stable")[:, :3]
+    values = np.take_along_axis(effects, others, axis=1)  # (bases, 3)
+    if per_base:
+        return Table(
+            {
+                "chrom": chrom,
+                "start": position,
+                "end": position + 1,
+                "value": values.mean(axis=1).astype(np.float32),
+            }
+        )
+    return Table(
+        {
+            "chrom": [name for name in chrom for _ in range(3)],
+            "pos": np.repeat(position + 1, 3),
+            "ref": [BASES[each] for each in own for _ in range(3)],
+            "alt": [BASES[each] for each in others.ravel()],
+            "effect": values.ravel().astype(np.float32),
+        }
     )

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..models import Model
 from ..models.batching import TOKENS_A_BATCH
+from ..models.contig import Contig
 from ..models.likelihood import BASES
-from ..models.variants import PlacedVariant, placed_effects, window_around, window_size
+from ..models.placed_windows import fitting
+from ..models.variants import contig_effects, why_not, window_size
+from ..sequences.alignment import Alignment
 from ..sequences.files import Genome, ReferenceCheck, Variant
+from .genomes import check_window, contig_of, genome_settings
 from .job import Job
 from .memory import BatchLimit
 from .pipeline import in_parts
 from .table import Table
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 PART_VARIANTS = 1024
 ENDINGS = (".tsv", ".tsv.gz", ".csv", ".csv.gz", ".parquet", ".npz", ".vcf", ".vcf.gz")
-Prepared = tuple[list[Variant], list[str], list[int], list[PlacedVariant]]
+Prepared = tuple[list[Variant], list[str]]
 
 
 def score_variants(
@@ -28,6 +36,8 @@ def score_variants(
     output: Path,
     *,
     source: Path | str = "-",
+    alignment: Alignment | None = None,
+    alignment_source: str | None = None,
     window: int | None = None,
     both_strands: bool = True,
     on_mismatch: str = "error",
@@ -39,37 +49,36 @@ def score_variants(
 
     Columns: ``chrom``, ``pos`` (1-based), ``id``, ``ref``, ``alt``, ``effect`` (nats, harmful is
     negative; empty where it could not be scored), ``reason`` (why not), ``record`` and ``allele``.
-    Nothing is dropped. A ``.vcf`` output is the input's VCF with the effect in INFO.
+    Nothing is dropped. A ``.vcf`` output is the input's VCF with the effect in INFO. ``alignment``:
+    for a model that reads one; ``alignment_source`` is the path that the record names.
     """
+    fitting(model, alignment)
+    check_window(model, window)
     check = ReferenceCheck(genome, on_mismatch=on_mismatch)
     limit = BatchLimit(batch_tokens)
 
     def prepare(part: list[Variant]) -> Prepared:
-        reasons, rows, placed = [], [], []
-        for row, variant in enumerate(part):
-            reason = variant.unscorable
-            if not reason:
-                found = _placed(model, genome, variant, window)
-                if isinstance(found, str):
-                    reason = found
-                else:
-                    rows.append(row)
-                    placed.append(found)
-            reasons.append(reason)
-        return part, reasons, rows, placed
+        return part, [each.unscorable or _reason(model, each, window) for each in part]
+
+    def score(contig: Contig, asked: list[tuple[int, str, str]], most: int) -> NDArray[Any]:
+        return contig_effects(
+            model,
+            contig,
+            asked,
+            window=window,
+            both_strands=both_strands,
+            alignment=alignment,
+            tokens=most,
+        )
 
     def compute(prepared: Prepared) -> Table:
         import numpy as np
 
-        part, reasons, rows, placed = prepared
+        part, reasons = prepared
         effects = np.full(len(part), np.nan, dtype=np.float32)
-        if placed:
-            values = limit.attempt(lambda most: placed_effects(model, placed, tokens=most))
-            if both_strands:
-                other = [each.reversed() for each in placed]
-                reverse = limit.attempt(lambda most: placed_effects(model, other, tokens=most))
-                values = (values + reverse) / 2
-            effects[rows] = values
+        for contig, rows in _by_contig(genome, part, reasons).items():
+            asked = [(part[row].pos, part[row].ref, part[row].alt) for row in rows]
+            effects[rows] = limit.attempt(partial(score, contig_of(genome, contig), asked))
         return Table(
             {
                 "chrom": [each.chrom for each in part],
@@ -90,8 +99,8 @@ def score_variants(
         source,
         output,
         {
-            "genome": str(genome.path), "window": window, "both_strands": both_strands,
-            "on_mismatch": on_mismatch, "batch_tokens": batch_tokens,
+            **genome_settings(genome), "alignment": alignment_source, "window": window,
+            "both_strands": both_strands, "on_mismatch": on_mismatch, "batch_tokens": batch_tokens,
         },
         overwrite=overwrite,
         quiet=quiet,
@@ -131,20 +140,22 @@ def _alleles(part: list[Variant]) -> list[int]:
     return numbers
 
 
-def _placed(
-    model: Model, genome: Genome, variant: Variant, window: int | None
-) -> PlacedVariant | str:
-    """The variant in its window, or the reason why it has none."""
+def _by_contig(genome: Genome, part: list[Variant], reasons: list[str]) -> dict[str, list[int]]:
+    """The rows that can be scored, by the genome's own name of their contig."""
+    found: dict[str, list[int]] = {}
+    for row, (variant, reason) in enumerate(zip(part, reasons, strict=True)):
+        if not reason:
+            found.setdefault(genome.contig(variant.chrom), []).append(row)
+    return found
+
+
+def _reason(model: Model, variant: Variant, window: int | None) -> str:
+    """Why the model cannot score the variant, or ""."""
     if not set(variant.ref + variant.alt) <= set(BASES):
         return "an allele has a letter other than A, C, G and T"
     if variant.ref == variant.alt:
         return "its alleles are equal"
-    contig = genome.contig(variant.chrom)
-    length = genome.lengths[contig]
     size = window_size(model, window)
-    at = variant.pos - 1
-    start, end = window_around(at, variant.ref, variant.alt, size, length)
     if len(variant.alt) > size or len(variant.ref) > size:
         return f"an allele is longer than the window of {size:,} bp"
-    text = genome.fetch(variant.chrom, start, end)
-    return PlacedVariant(text, at - start, variant.ref, variant.alt)
+    return why_not(model, variant.ref, variant.alt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -53,6 +54,7 @@ class Genome:
         self._file: BinaryIO | None = None
         self._pysam: Any = None
         self._scratch: Path | None = None
+        self._lock = threading.Lock()  # one file position, and several threads that fetch
         self._open()
 
     @property
@@ -93,12 +95,13 @@ class Genome:
                 record=contig,
                 position=start + 1,
             )
-        if self._pysam is not None:
-            letters = self._pysam.fetch(name, start, end)
-        elif self._file is not None:
-            letters = self._slice(self._index[name], start, end)
-        else:
+        if name in self._memory:
             return self._memory[name][start:end]
+        with self._lock:
+            if self._pysam is not None:
+                letters = self._pysam.fetch(name, start, end)
+            else:
+                letters = self._slice(self._index[name], start, end)
         return normalised(letters, record=name, keep_case=self.keep_case)
 
     def sequence(self, region: Region) -> str:
