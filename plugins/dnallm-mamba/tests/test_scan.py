@@ -8,7 +8,7 @@ import pytest
 import torch
 from dnallm_core.errors import RequirementError
 from dnallm_mamba.scan import chunked, engine_for, engines, native, reference
-from dnallm_mamba.scan.compiler import NoCompilerError
+from dnallm_mamba.scan.compiler import EngineUnavailableError
 
 CPU = torch.device("cpu")
 
@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 def native_engine():
     try:
         native.library()
-    except NoCompilerError as error:
+    except EngineUnavailableError as error:
         pytest.skip(str(error))
     return native
 
@@ -143,9 +143,9 @@ def test_an_engine_that_nobody_knows_is_refused_with_the_nearest_name(monkeypatc
 
 def test_without_a_compiler_the_plain_engine_runs_and_this_is_said_once(monkeypatch):
     def nothing(_device):
-        raise NoCompilerError("there is no C compiler (cc, gcc or clang)")
+        raise EngineUnavailableError("there is no C compiler (cc, gcc or clang)")
 
-    monkeypatch.setattr(engines, "_native", nothing)
+    monkeypatch.setitem(engines._MAKERS, "native", nothing)
     monkeypatch.delenv(engines.VARIABLE, raising=False)
     engines._engine.cache_clear()
     try:
@@ -166,9 +166,40 @@ def test_a_compiler_that_fails_is_named_with_its_last_words(monkeypatch, tmp_pat
 
     monkeypatch.setenv("CC", "false")
     monkeypatch.setattr(compiler, "_cache_folder", lambda: tmp_path)
-    with pytest.raises(NoCompilerError, match="false failed"):
+    with pytest.raises(EngineUnavailableError, match="false failed"):
         compiler.load_library()
     assert not list(tmp_path.iterdir())
     monkeypatch.setenv("CC", "no-such-compiler")
-    with pytest.raises(NoCompilerError, match="CC names 'no-such-compiler'"):
+    with pytest.raises(EngineUnavailableError, match="CC names 'no-such-compiler'"):
         compiler.load_library()
+
+
+def test_a_gpu_too_old_for_triton_runs_the_plain_engine_and_says_so(monkeypatch):
+    monkeypatch.delenv(engines.VARIABLE, raising=False)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (6, 1))
+    monkeypatch.setitem(engines._PREFERRED, "cuda", ("triton",))
+    engines._engine.cache_clear()
+    with pytest.warns(UserWarning, match=r"compute capability 6\.1; Triton needs 7\.0"):
+        assert engine_for(torch.device("cuda")).name == "plain"
+    engines._engine.cache_clear()
+
+
+def test_an_engine_of_another_device_is_refused(monkeypatch):
+    monkeypatch.setenv(engines.VARIABLE, "triton")
+    with pytest.raises(RequirementError, match="runs on CUDA devices, not on cpu"):
+        engine_for(CPU)
+
+
+def test_the_triton_kernels_agree_with_the_reference_in_their_interpreter(monkeypatch):
+    pytest.importorskip("triton")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    from dnallm_mamba.scan import triton_scan
+
+    given = inputs(1, 37, 4, 4)
+    mask = torch.ones(1, 37)
+    mask[0, :5] = 0
+    exact = outcome(reference, given, torch.float64, True, mask)
+    found = outcome(triton_scan, given, torch.float32, True, mask)
+    for name, right in exact.items():
+        scale = right.detach().abs().max().clamp(min=1)
+        assert (found[name].double() - right).detach().abs().max() / scale < 2e-6, name

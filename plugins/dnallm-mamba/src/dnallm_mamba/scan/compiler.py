@@ -16,8 +16,8 @@ from pathlib import Path
 _FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 
 
-class NoCompilerError(RuntimeError):
-    """No C compiler is at hand, or it could not compile the engine; the message says which."""
+class EngineUnavailableError(RuntimeError):
+    """An engine cannot be had here: no C compiler, one that fails, a foreign device."""
 
 
 def load_library() -> ctypes.CDLL:
@@ -31,7 +31,7 @@ def load_library() -> ctypes.CDLL:
     try:
         return ctypes.CDLL(str(library))
     except OSError as error:
-        raise NoCompilerError(f"{library} cannot be loaded: {error}") from error
+        raise EngineUnavailableError(f"{library} cannot be loaded: {error}") from error
 
 
 def _find_compiler() -> list[str]:
@@ -40,11 +40,11 @@ def _find_compiler() -> list[str]:
         command = shlex.split(named)
         if shutil.which(command[0]):
             return command
-        raise NoCompilerError(f"CC names {named!r}, which is not there")
+        raise EngineUnavailableError(f"CC names {named!r}, which is not there")
     for name in ("cc", "gcc", "clang"):
         if path := shutil.which(name):
             return [path]
-    raise NoCompilerError("there is no C compiler (cc, gcc or clang)")
+    raise EngineUnavailableError("there is no C compiler (cc, gcc or clang)")
 
 
 def _compile(compiler: list[str], source: bytes, library: Path) -> None:
@@ -58,10 +58,10 @@ def _compile(compiler: list[str], source: bytes, library: Path) -> None:
             done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
             if done.returncode:
                 last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-                raise NoCompilerError(f"{compiler[0]} failed: {last}")
+                raise EngineUnavailableError(f"{compiler[0]} failed: {last}")
             made.replace(library)
     except (OSError, subprocess.SubprocessError) as error:
-        raise NoCompilerError(f"the engine could not be compiled: {error}") from error
+        raise EngineUnavailableError(f"the engine could not be compiled: {error}") from error
 
 
 def _cache_folder() -> Path:

@@ -12,10 +12,11 @@ from dnallm_core.errors import RequirementError, did_you_mean, nearest
 from torch import Tensor
 
 from . import chunked, reference
-from .compiler import NoCompilerError
+from .compiler import EngineUnavailableError
 
 VARIABLE = "DNALLM_SCAN_ENGINE"
-ENGINES = ("auto", "reference", "plain", "native")
+ENGINES = ("auto", "reference", "plain", "native", "triton", "mamba-ssm")
+_OLDEST_GPU = (7, 0)  # compute capability below which Triton has no code
 
 
 class Convolve(Protocol):
@@ -84,26 +85,78 @@ def _engine(wanted: str, device_type: str) -> Engine:
         )
     if wanted == "reference":
         return Engine("reference", reference.convolve, reference.selective_scan)
-    if wanted == "native" or (wanted == "auto" and device_type == "cpu"):
+    preferred = _PREFERRED.get(device_type, ()) if wanted == "auto" else (wanted,)
+    reasons = []
+    for name in preferred:
+        if name == "plain":
+            break
         try:
-            return _native(device_type)
-        except NoCompilerError as error:
-            if wanted == "native":
+            return _MAKERS[name](device_type)
+        except (EngineUnavailableError, ImportError) as error:
+            reasons.append(str(error))
+            if wanted != "auto":
                 raise RequirementError(
-                    f"The native engine of the selective scan cannot be had: {error}.",
+                    f"The {name} engine of the selective scan cannot be had: {error}.",
                     requirement=VARIABLE,
                 ) from error
-            warnings.warn(
-                f"The selective scan runs on its plain engine, several times slower: {error}.",
-                stacklevel=2,
-            )
+    if reasons:
+        warnings.warn(
+            f"The selective scan runs on its plain engine, several times slower: {reasons[-1]}.",
+            stacklevel=2,
+        )
     return Engine("plain", chunked.convolve, chunked.selective_scan)
 
 
 def _native(device_type: str) -> Engine:
     if device_type != "cpu":
-        raise NoCompilerError(f"it runs on CPUs, not on {device_type}")
+        raise EngineUnavailableError(f"it runs on CPUs, not on {device_type}")
     from . import native
 
     native.library()
     return Engine("native", native.convolve, native.selective_scan)
+
+
+def _triton(device_type: str) -> Engine:
+    if device_type != "cuda":
+        raise EngineUnavailableError(f"it runs on CUDA devices, not on {device_type}")
+    found = torch.cuda.get_device_capability()
+    if found < _OLDEST_GPU:
+        raise EngineUnavailableError(
+            f"this GPU is of compute capability {found[0]}.{found[1]}; "
+            f"Triton needs {_OLDEST_GPU[0]}.{_OLDEST_GPU[1]}"
+        )
+    from . import triton_scan
+
+    return Engine("triton", chunked.convolve, triton_scan.selective_scan)
+
+
+def _mamba_ssm(device_type: str) -> Engine:
+    if device_type != "cuda":
+        raise EngineUnavailableError(f"it runs on CUDA devices, not on {device_type}")
+    from .mamba_ssm_scan import selective_scan
+
+    try:
+        other = _triton(device_type).selective_scan
+    except (EngineUnavailableError, ImportError):
+        other = chunked.selective_scan
+
+    def scan(
+        x: Tensor,
+        step: Tensor,
+        A: Tensor,
+        B: Tensor,
+        C: Tensor,
+        D: Tensor,
+        mask: Tensor | None = None,
+        state: Tensor | None = None,
+        reverse: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        if mask is None and state is None:
+            return selective_scan(x, step, A, B, C, D, reverse)
+        return other(x, step, A, B, C, D, mask, state, reverse)
+
+    return Engine("mamba-ssm", chunked.convolve, scan)
+
+
+_MAKERS = {"native": _native, "triton": _triton, "mamba-ssm": _mamba_ssm}
+_PREFERRED = {"cpu": ("native",), "cuda": ("mamba-ssm", "triton")}

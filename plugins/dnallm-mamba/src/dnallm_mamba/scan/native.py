@@ -54,7 +54,7 @@ class _Conv(ctypes.Structure):
 
 @cache
 def library() -> ctypes.CDLL:
-    """The compiled engine; ``NoCompilerError`` where it cannot be had."""
+    """The compiled engine; ``EngineUnavailableError`` where it cannot be had."""
     return load_library()
 
 
