@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from dnallm_core.catalog import catalog
 from dnallm_core.cli.main import run
+from dnallm_core.cli.select import _nothing
 from dnallm_core.comparing import compare
 from dnallm_core.comparing.picture import draw
+from dnallm_core.selection import Selection
 
 
 @pytest.fixture
@@ -46,6 +48,13 @@ def test_where_nothing_fits_the_whole_json_comes_with_code_4(command: Any) -> No
     assert len(made["rejected"]) == len(catalog())
     assert all(reason["fix"] for each in made["rejected"] for reason in each["reasons"])
     assert err.startswith("dnallm: nothing fits. The nearest is ")
+
+
+def test_an_empty_house_says_so() -> None:
+    nothing = Selection(requirements={}, resources={}, ranked=(), rejected=())
+    assert _nothing(nothing) == (
+        "dnallm: there is no model to choose from: no plugin is installed and no registry read."
+    )
 
 
 def test_why_takes_an_alias(command: Any) -> None:

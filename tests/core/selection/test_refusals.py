@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -149,4 +150,12 @@ def test_a_model_that_states_no_domain_is_refused_where_one_is_demanded(make: Ma
     model = make(trained_on=TrainedOn(()))
     assert refusal(model, trained_on="human")[1] == (
         "was not trained on human; it has seen domains that no source states"
+    )
+
+
+def test_main_memory_is_offered_where_a_gpu_is_too_small(make: Make) -> None:
+    resources = dataclasses.replace(described(10**9), host_memory=64 * 10**9)
+    (rejection,) = decide(Requirements(), [make(parameters=10**9)], resources).rejected
+    assert rejection.reasons[0].fix.endswith(
+        ", or slowly in the 64 GB of main memory (--device cpu)"
     )

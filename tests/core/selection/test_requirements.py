@@ -61,6 +61,17 @@ def test_an_unreadable_value_says_which_and_what_would_do(
     assert caught.value.requirement == name
 
 
+@pytest.mark.parametrize(
+    ("organism", "domain"),
+    [("Arabidopsis thaliana", "plant"), ("E. coli", "prokaryote"), ("phage", "virus"),
+     ("zebrafish", "animal-other"), ("mice", "mouse")],
+)  # fmt: skip
+def test_an_organism_is_led_to_its_domain(organism: str, domain: str) -> None:
+    with pytest.raises(RequirementError) as caught:
+        Requirements.of({"trained_on": organism})
+    assert str(caught.value) == (f'trained_on: {organism!r} is no domain. Did you mean "{domain}"?')
+
+
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(RequirementError) as caught:
         Requirements.of({"lenght": 5})

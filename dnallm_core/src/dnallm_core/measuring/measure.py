@@ -88,6 +88,7 @@ def measure(
                 "model": manifest.id, "device": device, "dtype": dtype, "mode": mode,
                 "batch": rows, "tokens": tokens, "config": changes,
                 "inputs": list(manifest.inputs), "threads": threads,
+                "repeats": 2 if _is_quiet() else 1,  # the first pass is no time to go by
             }  # fmt: skip
             result = running.run(job)
             first = first or result

@@ -137,6 +137,7 @@ class _Random:
         like = self._module[key]
         if not like.is_floating_point():
             return torch.zeros(like.shape, dtype=like.dtype)
+        torch.manual_seed(0)  # tensors that are tied must be the same
         return torch.empty(like.shape).uniform_(-0.02, 0.02)
 
 

@@ -64,7 +64,7 @@ def fit(
             if smallest is None or found.memory < smallest.memory:
                 smallest = found
     assert smallest is not None
-    return _memory_refusal(asked, model, smallest, many)
+    return _memory_refusal(asked, model, smallest, many, resources.host_memory)
 
 
 def _fewest(found: Fit, memory: int) -> Fit:
@@ -96,7 +96,9 @@ def _dtype_refusal(asked: Requirements, model: ModelManifest, device: Device) ->
     )  # fmt: skip
 
 
-def _memory_refusal(asked: Requirements, model: ModelManifest, found: Fit, many: int) -> Refusal:
+def _memory_refusal(
+    asked: Requirements, model: ModelManifest, found: Fit, many: int, host: int | None
+) -> Refusal:
     device, cost = found.device, found.cost
     needed = cost.total(found.length, many)
     batch = f" for a batch of {asked.batch}" if (asked.batch or 1) > 1 else ""
@@ -107,7 +109,10 @@ def _memory_refusal(asked: Requirements, model: ModelManifest, found: Fit, many:
         f"needs {values.show_memory(needed)}{doing} at {values.show_length(found.length)}{batch} "
         f"in {found.dtype}{spread}; {has}"
     )
-    return Refusal("memory", needed, device.memory, message, _memory_fix(asked, model, found, many))
+    fix = _memory_fix(asked, model, found, many)
+    if device.is_gpu and host is not None and needed <= host * 0.9:
+        fix += f", or slowly in the {values.show_memory(host)} of main memory (--device cpu)"
+    return Refusal("memory", needed, device.memory, message, fix)
 
 
 def _memory_fix(asked: Requirements, model: ModelManifest, found: Fit, many: int) -> str:

@@ -17,6 +17,24 @@ from . import values
 
 SETTINGS = ("zero-shot", "probe", "fine-tuned", "LoRA")
 EVIDENCE_DOMAINS = (*words.DOMAINS, "multi")
+_ORGANISMS = {  # what people ask for -> its domain
+    **dict.fromkeys(("homo", "humans", "hg", "grch"), "human"),
+    **dict.fromkeys(("mus", "mice", "mm", "murine"), "mouse"),
+    **dict.fromkeys(
+        ("rat", "drosophila", "fly", "zebrafish", "celegans", "worm", "chicken", "pig", "cow",
+         "animal", "mammal", "vertebrate", "insect"), "animal-other"),
+    **dict.fromkeys(
+        ("arabidopsis", "maize", "zea", "rice", "oryza", "wheat", "tomato", "soybean", "crop"),
+        "plant"),
+    **dict.fromkeys(("saccharomyces", "cerevisiae", "s cerevisiae"), "yeast"),
+    **dict.fromkeys(("fungus", "aspergillus", "candida"), "fungi"),
+    **dict.fromkeys(("plasmodium", "trypanosoma", "protozoa"), "protist"),
+    **dict.fromkeys(
+        ("bacteria", "bacterium", "bacterial", "ecoli", "e coli", "escherichia", "archaea",
+         "microbe", "microbial", "metagenome"), "prokaryote"),
+    **dict.fromkeys(
+        ("phage", "bacteriophage", "viral", "sars", "covid", "hiv", "influenza"), "virus"),
+}  # fmt: skip
 WEIGHTS = ("bundled", "local", "any")
 MODES = ("inference", "training")
 KNOWN_LICENCES = (
@@ -137,6 +155,21 @@ def _one_of(name: str, options: Iterable[str]) -> Callable[[object], str]:
     return lambda value: values.word(value, options, name)
 
 
+def _domain(name: str, options: Iterable[str]) -> Callable[[object], str]:
+    """A reader of domains that knows which one an organism belongs to, and says so."""
+
+    def read(value: object) -> str:
+        typed = re.sub(r"[^a-z]+", " ", str(value).lower()).strip()
+        found = _ORGANISMS.get(typed) or _ORGANISMS.get(typed.split(" ")[0])
+        if found is not None:
+            raise RequirementError(
+                f"{name}: {value!r} is no domain.", requirement=name, hint=did_you_mean([found])
+            )
+        return values.word(value, options, name)
+
+    return read
+
+
 def _subtask(value: object) -> str:
     from ..evidence import subtasks  # the vocabulary is the evidence's own
 
@@ -203,8 +236,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "task": _one_of("task", words.TASKS),
     "subtask": _subtask,
     "setting": _one_of("setting", SETTINGS),
-    "domain": _one_of("domain", EVIDENCE_DOMAINS),
-    "trained_on": _one_of("trained_on", words.DOMAINS),
+    "domain": _domain("domain", EVIDENCE_DOMAINS),
+    "trained_on": _domain("trained_on", words.DOMAINS),
     "length": values.length,
     "direction": _one_of("direction", words.DIRECTIONS),
     "architecture": _one_of("architecture", words.ARCHITECTURES),
