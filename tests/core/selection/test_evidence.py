@@ -193,11 +193,12 @@ def test_no_label_is_left_without_a_meaning(shipped: Evidence) -> None:
     assert unexplained <= outside
 
 
-def test_rules_on_outside_tools_use_words_that_exist(shipped: Evidence) -> None:
+def test_rules_on_outside_tools_use_words_and_records_that_exist(shipped: Evidence) -> None:
     path = Path(dnallm_core.evidence.__file__).with_name("outside.json")
     for rule in json.loads(path.read_text())["rules"]:
         assert rule["says"]
-        assert rule["source"]
+        assert rule["records"]
+        assert all(key in shipped._all() for key in rule["records"])
         for name, options in rule["when"].items():
             for option in options:
                 Requirements.of({name: option})

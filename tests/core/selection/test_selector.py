@@ -205,6 +205,16 @@ def test_a_time_budget_refuses_what_is_too_slow(make: Make) -> None:
     assert "ask for time = " in reason.fix
 
 
+def test_a_length_that_nobody_vouches_for_is_said_and_comes_later(make: Make) -> None:
+    unknown = make("a", max_length=None)
+    beyond = make("b", max_length=2_000, length_limit="none")
+    within = make("c", max_length=10_000, parameters=10**9)
+    ranked = choose({"length": 5_000}, 80 * GB, [unknown, beyond, within]).ranked
+    assert [each.id for each in ranked] == ["c", "a", "b"]
+    assert ranked[1].warnings == ("length: no source states its longest input",)
+    assert ranked[2].warnings == ("length: longer input than the 2,000 bp it was trained on",)
+
+
 def test_terms_that_bind_a_user_are_warned_of(make: Make) -> None:
     model = make(licence=Licence("CC-BY-NC-4.0", False), unverified="the pooling is inferred")
     (decision,) = choose({}, 80 * GB, [model]).ranked

@@ -89,7 +89,13 @@ class Evidence:
             said.append("Evidence: the models of tier A were not compared head to head.")
         values = {record: self._record(record) for record in best.records} if best else {}
         said += outside.better(best.block, self.table, values) if best else []
-        said += outside.known(asked)
+        for says, records in outside.known(asked):
+            if not all(key in self._all() for key in records):
+                continue  # another table than the one that ships
+            sources = dict.fromkeys(
+                self.table.sources[self._record(key)[1].source] for key in records
+            )
+            said.append(f"{says} [{', '.join(records)}: {'; '.join(sources)}]")
         return tuple(said)
 
     def citations(self, records: Iterable[str]) -> dict[str, str]:

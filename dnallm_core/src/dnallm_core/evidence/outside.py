@@ -49,10 +49,10 @@ def better(block: Block, table: Table, best: Mapping[str, tuple[Group, Result]])
     return said
 
 
-def known(asked: Requirements) -> list[str]:
-    """What the table says of a task at large."""
+def known(asked: Requirements) -> list[tuple[str, list[str]]]:
+    """What the table says of a task at large, with the ids of the records that it rests on."""
     return [
-        f"{row['says']} [{row['source']}]"
+        (row["says"], row["records"])
         for row in _rules()
         if all(
             getattr(asked, name) in options for name, options in row["when"].items()

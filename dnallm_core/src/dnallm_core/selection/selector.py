@@ -182,7 +182,8 @@ def _key(
     standing: Standing | None,
     tier: str | None,
 ) -> tuple[float | str, ...]:
-    """Best first. Tier A is a tie: what is better supported than C, training domain, then cost.
+    """Best first. Tier A is a tie: what is better supported than C, a length within what the model
+    is known for, training domain, then cost.
 
     Tiers B and C go by percentile, then cost.
 
@@ -190,6 +191,7 @@ def _key(
     """
     domain = _wanted_domain(asked)
     foreign = 0.0 if domain is None or domain in model.trained_on.domains else 1.0
+    foreign += 2.0 * (_untried(asked, model) is not None)
     cost = float(place.memory * place.devices)
     if standing is not None and tier == "A":
         return (0, float(standing.grade == "C"), foreign, cost, model.id)
@@ -304,8 +306,22 @@ def _hardware_checks(place: Fit) -> list[Check]:
     ]
 
 
+def _untried(asked: Requirements, model: ModelManifest) -> str | None:
+    """Whether the length asked is beyond what is known of the model, in words."""
+    if asked.length is None:
+        return None
+    if model.max_length is None:
+        return "no source states its longest input" if asked.length > 1_000 else None
+    if asked.length > model.max_length:
+        return f"longer input than the {values.show_length(model.max_length)} it was trained on"
+    return None
+
+
 def _warnings(asked: Requirements, model: ModelManifest) -> tuple[str, ...]:
     found = []
+    untried = _untried(asked, model)
+    if untried is not None:
+        found.append(f"length: {untried}")
     if model.unverified:
         found.append(f"unverified: {model.unverified}")
     if asked.licence is None and model.licence.commercial is False:
