@@ -73,7 +73,7 @@ def check_recorded_memory_holds_the_activations(subject: ModelSubject) -> None:
         stated = (
             terms.get("fixed", 0)
             + terms.get("per_row", 0)
-            + terms.get("per_token", 0) * tokens
+            + (terms.get("per_length", 0) + terms.get("per_token", 0)) * tokens
             + terms.get("per_token_squared", 0) * tokens * tokens
         )
         require(
