@@ -115,7 +115,7 @@ def random_network(
     module = build(implementation, settings)
     fill(
         module,
-        _Random(module),  # type: ignore[arg-type]
+        _Random(module),
         KeyRules(),
         dtype=dtype,
         device=device,

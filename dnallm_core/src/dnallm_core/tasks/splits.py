@@ -139,7 +139,7 @@ def missing_classes(training: Labelled) -> Sequence[str]:
     if training.kind == "regression":
         return []
     if training.kind == "classification":
-        seen = np.isin(np.arange(len(training.classes)), training.targets)
+        seen = np.asarray(np.isin(np.arange(len(training.classes)), training.targets))
     else:
-        seen = training.targets.any(axis=0)
+        seen = np.asarray(training.targets.any(axis=0))
     return [name for name, here in zip(training.classes, seen, strict=True) if not here]

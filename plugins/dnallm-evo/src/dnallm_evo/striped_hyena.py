@@ -280,7 +280,7 @@ class CausalOutput(ModelOutput):
 class StripedHyena(PreTrainedModel):
     """StripedHyena with its head, which is the embedding again."""
 
-    config_class = StripedHyenaConfig
+    config_class: type[StripedHyenaConfig] = StripedHyenaConfig
     base_model_prefix = "backbone"
     _tied_weights_keys: ClassVar[dict[str, str]] = {"unembed.weight": "embedding_layer.weight"}
     _no_split_modules: ClassVar[list[str]] = ["AttentionBlock", "HyenaBlock"]
