@@ -55,7 +55,7 @@ def run(arguments: list[str]) -> int:
     debug = "--debug" in arguments
     arguments = [each for each in arguments if each != "--debug"]
     try:
-        return _dispatch(arguments)
+        return dispatch(arguments)
     except DnallmError as error:
         if debug:
             raise
@@ -82,7 +82,8 @@ def run(arguments: list[str]) -> int:
         return 1
 
 
-def _dispatch(arguments: list[str]) -> int:
+def dispatch(arguments: list[str]) -> int:
+    """Run one command line; errors come out as they are."""
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         sys.stdout.write(_overview())
         return 0
@@ -102,14 +103,17 @@ def _dispatch(arguments: list[str]) -> int:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
-    return _parsed(parser, rest, module.run)
+    return _parsed(parser, rest, module.run, name)
 
 
-def _parsed(parser: argparse.ArgumentParser, rest: list[str], run_command: Any) -> int:
+def _parsed(
+    parser: argparse.ArgumentParser, rest: list[str], run_command: Any, name: str = ""
+) -> int:
     try:
         options = parser.parse_args(rest)
     except SystemExit as stop:  # argparse has printed what is wrong, or the help
         return 2 if stop.code else 0
+    options.command_line = [name, *rest]
     return int((run_command or options.run)(options) or 0)
 
 

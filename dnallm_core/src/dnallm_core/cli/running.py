@@ -99,7 +99,9 @@ def open_alignment_of(options: argparse.Namespace, genome: Genome) -> Alignment 
 def open_model(options: argparse.Namespace) -> Model:
     """Load the model that the flags say, and tell what became of it."""
     from ..loading import load
+    from ..tasks.run import COMMAND
 
+    COMMAND.set(options.command_line)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     model = load(
         options.model,

@@ -75,7 +75,10 @@ def log_likelihoods(
     """
     import torch
 
-    same = model.manifest.reverse_complement == "equivariant"
+    # rates are called equivariant where the convolutions are and the norms are not quite
+    same = model.manifest.reverse_complement == "equivariant" and not isinstance(
+        model, PredictsRates
+    )
     strands = (False, True) if both_strands and not same else (False,)
     with torch.inference_mode():
         if isinstance(model, PredictsRates):

@@ -13,7 +13,7 @@ from ..errors import DiskFullError
 from .outputs import writer_for
 from .pipeline import Pipeline
 from .progress import Progress
-from .run import Run, file_digest, provenance
+from .run import Run, file_digest, folder_digest, provenance, refuse_what_changed
 from .table import Table
 
 if TYPE_CHECKING:
@@ -63,8 +63,10 @@ class Job:
             "input": str(self.source),
             "input_sha256": self._digest(),
             **{key: value for key, value in self.model.provenance.items() if key != "device"},
+            **self._weights(),
             **self.settings,
         }
+        refuse_what_changed(settings)
         progress = Progress(total, quiet=self.quiet)
         try:
             with Run(self.output, settings, overwrite=self.overwrite) as run:
@@ -100,6 +102,11 @@ class Job:
                 ) from error
             raise
         return record
+
+    def _weights(self) -> dict[str, str]:
+        """What weights from a user's own folder are; a listed model's are known by their hashes."""
+        folder = self.model.provenance.get("weights")
+        return {"weights_digest": folder_digest(Path(folder))} if folder else {}
 
     def _digest(self) -> str | None:
         path = Path(self.source)

@@ -11,12 +11,19 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
 from .table import Table, read_part, write_part
+
+COMMAND: ContextVar[Sequence[str] | None] = ContextVar("COMMAND", default=None)
+"""The command line that runs, where there is one; it goes into the record."""
+
+REPEATED: ContextVar[Mapping[str, Any] | None] = ContextVar("REPEATED", default=None)
+"""The settings of the run that is being repeated, where one is."""
 
 
 class Run:
@@ -119,6 +126,47 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the files of a checkpoint: names, sizes, and content.
+
+    Of a file beyond 256 MiB, 1,024 stretches of 64 KiB spread evenly over it stand for the rest.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(each for each in folder.iterdir() if each.is_file()):
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}\n".encode())
+        with path.open("rb") as file:
+            if size <= 256 << 20:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+            else:
+                for part in range(1024):
+                    file.seek(part * (size - (64 << 10)) // 1023)
+                    digest.update(file.read(64 << 10))
+    return digest.hexdigest()
+
+
+def refuse_what_changed(settings: Mapping[str, Any]) -> None:
+    """Raise OutputError where the run that is being repeated had other settings than these."""
+    recorded = REPEATED.get()
+    if recorded is None:
+        return
+    now = json.loads(json.dumps(settings))
+    for key in sorted({*recorded, *now}):
+        if recorded.get(key) == now.get(key):
+            continue
+        if key.endswith("_sha256"):
+            name = key.removesuffix("_sha256")
+            what = f"{now.get(name) or name} is not what it was: its content has changed"
+        elif key in ("weights", "weights_digest", "revision", "files"):
+            what = f"the weights of {now.get('model')} are not those of that run ({key})"
+        else:
+            what = f"{key} was {recorded.get(key)!r} and is {now.get(key)!r}"
+        raise OutputError(
+            f"The run cannot be repeated: {what}.", hint="Run it as a new one, with another output."
+        )
+
+
 def provenance(extra: Mapping[str, Any]) -> dict[str, Any]:
     """Versions that a result depends on, and what the caller adds."""
     import platform
@@ -130,4 +178,6 @@ def provenance(extra: Mapping[str, Any]) -> dict[str, Any]:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             versions[name] = None
-    return {"python": platform.python_version(), "versions": versions, **extra}
+    command = COMMAND.get()
+    repeat = {"command": list(command), "folder": str(Path.cwd())} if command else {}
+    return {"python": platform.python_version(), "versions": versions, **repeat, **extra}
