@@ -96,6 +96,7 @@ def test_working_in_small_blocks_changes_nothing(
     ids = random_ids(2, 100)
     whole = tiny(ids).logits
     monkeypatch.setattr(network, "GROUP", 3 * 2 * 100 * 5)
+    monkeypatch.setattr(network, "LEAST", 1)
     monkeypatch.setattr(network, "blocks", lambda n, each, budget=1500: blocks(n, each, budget))
     kept = [layer.mixer.filter_fn for layer in tiny.hyena.backbone.layers]
     for each in kept:

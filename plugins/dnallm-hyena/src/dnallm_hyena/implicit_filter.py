@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .configuration import HyenaDNAConfig
 
-FILTER_MEMORY = 1 << 30  # bytes of filters that one network may keep
+FILTER_MEMORY = 1 << 28  # bytes of filters that one network may keep
 
 
 class Positions(nn.Module):

@@ -22,7 +22,8 @@ from .configuration import HyenaDNAConfig
 from .convolution import blocks, convolve, fft_size
 from .implicit_filter import Decay, HyenaFilter, Sine
 
-GROUP = 1 << 26  # numbers that the projections of one group of channels may fill
+GROUP = 1 << 23  # numbers that the projections of one group of channels may fill
+LEAST = 16  # channels of a group at least: the input is read once for each
 
 
 @dataclass
@@ -69,7 +70,8 @@ class HyenaOperator(nn.Module):
             mixed = self._mix(self._projected(x, whole), whole, spectrum(whole), size)
             return self.out_proj(mixed.to(x.dtype).transpose(1, 2))
         mixed = x.new_empty(batch, width, tokens)
-        for group in blocks(width, 3 * batch * tokens, GROUP):  # channels projected together
+        budget = max(GROUP, LEAST * 3 * batch * tokens)
+        for group in blocks(width, 3 * batch * tokens, budget):  # channels projected together
             parts = self._projected(x, group)
             for some in blocks(group.stop - group.start, batch * size):  # channels mixed together
                 own = slice(group.start + some.start, group.start + some.stop)
