@@ -56,6 +56,13 @@ def test_a_deviation_of_held_points_is_reported() -> None:
     assert fit(points([128, 1024, 8192]), held, WEIGHTS).under == pytest.approx(0.5, abs=0.01)
 
 
+def test_noise_is_not_taken_for_growth_that_the_network_has_not() -> None:
+    noisy = [p._replace(bytes=p.bytes + 10**6 * p.tokens // 128) for p in points([128, 512, 2048])]
+    found = fit(noisy, [], WEIGHTS, ("fixed", "per_row", "per_token"))
+    assert found.bytes["per_token_squared"] == 0.0
+    assert found.bytes["per_length"] == 0.0
+
+
 def test_least_squares_without_a_solution_is_zero() -> None:
     assert solve([(1.0, 2.0), (2.0, 4.0)], [0.0, 0.0], [1.0, 1.0]) == [0.0, 0.0]
 

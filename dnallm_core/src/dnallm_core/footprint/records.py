@@ -4,7 +4,7 @@ A file is JSON: ``{"schema": 1, "models": {MODEL: [record, ...]}}``. A record ho
 kind), ``dtype``, ``mode``, ``terms`` (bytes: ``weights``, ``fixed``, ``per_row``, ``per_length`` (a
 token of the length, whatever the rows), ``per_token``, ``per_token_squared``), ``seconds``
 (``fixed``, ``per_token``, ``per_token_squared``), and ``measured`` (device name, versions, date, the
-worst deviations on lengths that were not fitted).
+points as rows, tokens, bytes and seconds, the worst deviations on lengths that were not fitted).
 """
 
 from __future__ import annotations

@@ -36,9 +36,20 @@ class Fit:
     under: float  # largest (measured - predicted) / measured
 
 
-def fit(points: Sequence[Point], held: Sequence[Point], weights: int) -> Fit:
-    """Fit ``points`` above ``weights`` bytes, and hold the prediction against ``held``."""
-    rows = [_row(point) for point in points]
+def fit(
+    points: Sequence[Point], held: Sequence[Point], weights: int, terms: Sequence[str] = TERMS
+) -> Fit:
+    """Fit ``points`` above ``weights`` bytes, and hold the prediction against ``held``.
+
+    ``terms``: those that this kind of network has; the others stay zero, so that noise at short
+    lengths is not taken for growth at long ones.
+    """
+    rows = [
+        tuple(
+            value if name in terms else 0.0 for name, value in zip(TERMS, _row(point), strict=True)
+        )
+        for point in points
+    ]
     amounts = [float(max(0, point.bytes - weights)) for point in points]
     scale = [1.0 / max(point.bytes, FLOOR) for point in points]
     found = dict(zip(TERMS, solve(rows, amounts, scale), strict=True))
@@ -47,7 +58,7 @@ def fit(points: Sequence[Point], held: Sequence[Point], weights: int) -> Fit:
         default=0.0,
     )
     found["fixed"] += max(0.0, lift)
-    timed = [(row[0], row[3], row[4]) for row in rows]
+    timed = [(row[0], row[3], row[4]) for row in map(_row, points)]
     times = [point.seconds for point in points]
     seconds = dict(
         zip(

@@ -103,7 +103,7 @@ def measure(
             hint="Give it more memory or time, or shorter --lengths.",
         )
     fitted_points, held = _split(points)
-    found = fit(fitted_points, held, first["weights"])
+    found = fit(fitted_points, held, first["weights"], _terms(manifest))
     return Measurement(
         manifest.id,
         _record(manifest, found, points, first, device, dtype, mode, layers),
@@ -158,6 +158,16 @@ def _split(points: list[Point]) -> tuple[list[Point], list[Point]]:
     )
 
 
+def _terms(manifest: ModelManifest) -> list[str]:
+    """The terms that a network of this kind has."""
+    terms = ["fixed", "per_row", "per_token"]
+    if manifest.architecture in ("long-convolution", "hybrid"):
+        terms.append("per_length")  # filters as long as the input
+    if manifest.scaling.memory == "quadratic":
+        terms.append("per_token_squared")
+    return terms
+
+
 def _lengths(manifest: ModelManifest) -> list[int]:
     most = manifest.max_tokens
     if most is None and manifest.max_length is not None:
@@ -210,7 +220,7 @@ def _record(
         "versions": first["versions"],
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "runs": len(points),
-        "longest_tokens": max(point.tokens for point in points),
+        "points": [[p.rows, p.tokens, p.bytes, _short(p.seconds)] for p in points],
         "held_over": round(found.over, 4),
         "held_under": round(found.under, 4),
     }

@@ -233,7 +233,9 @@ def _device_name(device: torch.device) -> str:
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
-                return f"{line.partition(':')[2].strip()}, {torch.get_num_threads()} threads"
+                threads = torch.get_num_threads()
+                plural = "s" if threads > 1 else ""
+                return f"{line.partition(':')[2].strip()}, {threads} thread{plural}"
     except OSError:
         pass
     return f"CPU, {torch.get_num_threads()} threads"
