@@ -40,6 +40,7 @@ registry: $(DEV)/.ready         ## generate registry.toml and the index from the
 
 docs: $(DEV)/.ready             ## generate the reference pages
 	$(BIN)/python tools/schema.py
+	$(BIN)/python tools/conformance_page.py
 	$(BIN)/python tools/model_pages.py
 
 bench: $(DEV)/.ready            ## measure; every figure is a ratio within one run

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from importlib import metadata
 from typing import Any
 
 from ..catalog import Catalog
 from ..errors import DnallmError, PluginError, did_you_mean, nearest
 from ..manifest.model import ModelManifest
-from ..plugins import PluginProblem, discover
+from ..plugins import MANIFESTS, discover
 from . import costs, listed, reproduces, runs, strict, true  # noqa: F401  (they register checks)
 from .offline import no_network
 from .promise import CHECKS, Broken, Check, NotApplicable
@@ -52,7 +53,8 @@ class Conformance:
         discovery = discover()
         zoo = Catalog(discovery)
         found = [p for p in discovery.plugins if plugin in (p.name, p.distribution)]
-        problems = [p for p in discovery.problems if plugin in _names(p)]
+        asked = {plugin, *_distributions(plugin)}
+        problems = [p for p in discovery.problems if p.distribution in asked]
         if not found and not problems:
             names = [name for p in discovery.plugins for name in (p.distribution, p.name)]
             raise PluginError(
@@ -193,5 +195,7 @@ def _family_of(subject: Any) -> FamilySubject | None:
     return subject.family if isinstance(subject, ModelSubject) else None
 
 
-def _names(problem: PluginProblem) -> set[str]:
-    return {problem.distribution, problem.distribution.replace("-", "_")}
+def _distributions(name: str) -> set[str]:
+    """The distributions whose entry point carries ``name``."""
+    entries = metadata.entry_points(group=MANIFESTS, name=name)
+    return {str(entry.dist.name) for entry in entries if entry.dist is not None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -74,11 +75,6 @@ def check_names_are_its_own(subject: PluginSubject) -> None:
         if each.code == "clash" and any(key in each.message for key in own)
     ]
     require(not clashes, " ".join(clashes))
-    aliases: dict[str, str] = {}
-    for key, row in rows.get("models", {}).items():
-        for alias in row.get("aliases", ()):
-            other = aliases.setdefault(alias.lower(), key)
-            require(other == key, f"{alias!r} is an alias of {other} and of {key}")
 
 
 @check("C006", "listed", "plugin")
@@ -187,7 +183,12 @@ def _loaded_by(code: str) -> set[str]:
         "print('\\n'.join(['--modules--', *sys.modules]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd="/", check=False
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
     )
     require(done.returncode == 0, f"in a fresh interpreter: {done.stderr.strip()[-300:]}")
     return set(done.stdout.partition("--modules--")[2].split())

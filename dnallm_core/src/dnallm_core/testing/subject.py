@@ -118,7 +118,7 @@ class FamilySubject:
         """The same, where it can be used without a checkpoint's files."""
         from ..errors import DnallmError
 
-        tokenizer = self.tokenizer_or_undecided
+        tokenizer = self.model.tokenizer
         try:
             tokenizer.encode("ACGT" * 8)
         except DnallmError as error:

@@ -246,7 +246,8 @@ def check_masked_bases_agree_with_single_passes(subject: FamilySubject) -> None:
     if mask is None:
         raise NotApplicable("it has no mask token")
     ids = subject.ids(subject.length)[0]
-    places = torch.tensor([0, subject.length // 2, subject.length - 1])
+    middle = subject.length // 2
+    places = torch.tensor([0, middle, middle + 1, subject.length - 1])
     with torch.no_grad():
         found = model.masked_logits(ids, places, mask)
         plain = PredictsMaskedBases.masked_logits(model, ids, places, mask)

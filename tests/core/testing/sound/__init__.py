@@ -1,0 +1,1 @@
+"""A sound plugin: three small networks that do what their manifest says."""
