@@ -26,7 +26,7 @@ def test_without_the_published_weights_reproduces_is_not_granted(site):
 
 
 def test_a_plugin_that_is_not_installed_is_a_sentence(site):
-    with pytest.raises(PluginError, match="No plugin called 'soun' is installed\\. Did you mean"):
+    with pytest.raises(PluginError, match=r"No plugin called 'soun' is installed\. Did you mean"):
         Conformance("soun")
 
 

@@ -10,7 +10,7 @@ from transformers.modeling_outputs import MaskedLMOutput
 
 class PondConfig(PreTrainedConfig):
     model_type = "sound-pond"
-    attribute_map = {"max_position_embeddings": "positions"}
+    attribute_map = {"max_position_embeddings": "positions"}  # noqa: RUF012
 
     def __init__(self, vocab_size=8, width=16, layers=2, positions=520, **others):
         self.vocab_size, self.width, self.num_hidden_layers = vocab_size, width, layers
