@@ -50,8 +50,8 @@ def furnish(home: Path) -> None:
     torch.manual_seed(0)
     module = implementation.PondNetwork(config).eval()
     save_file(module.state_dict(), home / "weights/model.safetensors")
-    (home / "weights/config.json").write_text(json.dumps({
-        "vocab_size": 8, "width": 16, "layers": 2, "positions": 520, "model_type": "sound-pond"}))  # fmt: skip
+    settings = {"vocab_size": 8, "width": 16, "layers": 2, "positions": 520}
+    (home / "weights/config.json").write_text(json.dumps(settings))
     model = dnallm_core.load("pond-1", device="cpu", dtype="float32")
     values = [float(each) for each in model.embed("ACGTTGCA")[0]]
     vector = {"sequence": "ACGTTGCA", "pooling": "mean", "values": values, "source": "this test"}
