@@ -3,7 +3,7 @@
 A made-up checkpoint in shards of 2 GB is written to a temporary folder, then loaded by another
 process that watches its own anonymous memory. Values don't matter to either.
 
-    python benchmarks/loading.py [--models NAME ...] [--folder SCRATCH]
+    python benchmarks/loading.py [--models NAME ...] [--folder SCRATCH] [--dtype bfloat16]
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DEFAULT = (
 SHARD = 2_000_000_000
 
 
-def write(name: str, folder: Path) -> int:
+def write(name: str, folder: Path, dtype: torch.dtype) -> int:
     """A checkpoint of the model's size under the network's own names; the bytes of its weights."""
     manifest = dnallm_core.catalog()[name]
     implementation = find_implementation(manifest)
@@ -45,7 +45,7 @@ def write(name: str, folder: Path) -> int:
         if id(tensor) in seen:  # tied
             continue
         seen.add(id(tensor))
-        size = tensor.numel() * tensor.element_size()
+        size = tensor.numel() * dtype.itemsize
         if held + size > SHARD and shards[-1]:
             shards.append([])
             held = 0
@@ -55,7 +55,8 @@ def write(name: str, folder: Path) -> int:
     places = {}
     for number, keys in enumerate(shards, 1):
         file = f"model-{number:05}-of-{len(shards):05}.safetensors"
-        save_file({key: torch.full(state[key].shape, 0.01) for key in keys}, folder / file)
+        tensors = {key: torch.full(state[key].shape, 0.01, dtype=dtype) for key in keys}
+        save_file(tensors, folder / file)
         places.update(dict.fromkeys(keys, file))
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
@@ -70,7 +71,7 @@ def anonymous() -> int:
     raise RuntimeError("the kernel does not say")
 
 
-def measure(family: str, folder: Path) -> None:
+def measure(family: str, folder: Path, dtype: str) -> None:
     """Load in this process and print seconds and the most anonymous memory above the beginning."""
     import transformers  # noqa: F401  # what loading imports is not what it takes
 
@@ -85,7 +86,7 @@ def measure(family: str, folder: Path) -> None:
     watcher = threading.Thread(target=watch)
     watcher.start()
     start = time.perf_counter()
-    model = dnallm_core.load(family, weights=folder, device="cpu", dtype="float32")
+    model = dnallm_core.load(family, weights=folder, device="cpu", dtype=dtype)
     seconds = time.perf_counter() - start
     done.set()
     watcher.join()
@@ -98,18 +99,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="*", default=list(DEFAULT))
     parser.add_argument("--folder", help="where the checkpoints are written for the time")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--measure", nargs=2, metavar=("FAMILY", "CHECKPOINT"))
     options = parser.parse_args()
     if options.measure:
-        measure(options.measure[0], Path(options.measure[1]))
+        measure(options.measure[0], Path(options.measure[1]), options.dtype)
         return
     report = {}
     for name in options.models:
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-            weights = write(name, Path(folder))
+            weights = write(name, Path(folder), getattr(torch, options.dtype))
             family = dnallm_core.catalog()[name].family
             done = subprocess.run(
-                [sys.executable, __file__, "--measure", family, folder],
+                [sys.executable, __file__, "--measure", family, folder, "--dtype", options.dtype],
                 capture_output=True,
                 text=True,
                 check=True,
