@@ -236,3 +236,12 @@ def test_ctrl_c_is_exit_code_130_and_leaves_no_output_that_looks_whole(
     assert "Traceback" not in err
     assert not (tmp_path / "out.npy").exists()
     assert partial.is_dir()
+
+
+def test_every_command_of_the_overview_exists_and_explains_itself(capsys):
+    import importlib
+
+    for name, (module, _) in COMMANDS.items():
+        importlib.import_module(f"dnallm_core.cli.{module}")
+        assert run([name, "--help"]) == 0
+        assert f"usage: dnallm {name}" in capsys.readouterr().out

@@ -31,7 +31,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "probe": ("probe", "train a probe on frozen embeddings"),
     "train": ("train", "fine-tune a model on labelled sequences"),
     "classify": ("classify", "predict with a fine-tuned model"),
-    "pretrain": ("pretrain", "train a small model on a genome"),
     "measure": ("measure", "measure what a model costs on this machine"),
     "check": ("check", "hold a plugin to what it declares"),
     "new": ("new", "start a plugin"),
