@@ -35,15 +35,20 @@ def load(
     """Load a model.
 
     ``name``: a model's id or alias; with ``weights`` (a folder in the layout that its authors
-    publish) the name of a family first. ``config``: settings under the authors' argument names,
-    where they publish no configuration file. ``device``: ``auto`` (a GPU if there is one), ``cpu``,
-    ``cuda``, ``cuda:1``, ``mps``. ``dtype``: ``auto`` (float32 on a CPU; the authors' own where the
-    device has it), ``float32``, ``bfloat16``, ``float16``. ``check=False`` skips holding a new
-    download against the authors' numbers.
+    publish) the name of a family first; or a folder that ``dnallm train`` wrote. ``config``:
+    settings under the authors' argument names, where they publish no configuration file.
+    ``device``: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``. ``dtype``:
+    ``auto`` (float32 on a CPU; the authors' own where the device has it), ``float32``,
+    ``bfloat16``, ``float16``. ``check=False`` skips holding a new download against the authors'
+    numbers.
 
     Raises UnknownModelError, PluginError, WeightsUnavailableError, IntegrityError, CheckpointError.
     """
     zoo = zoo if zoo is not None else catalog()
+    if weights is None and name not in zoo and (Path(name) / "model.json").is_file():
+        from .tasks.trained import load_trained
+
+        return load_trained(name, device=device, dtype=dtype, zoo=zoo).model
     manifest = _manifest(zoo, name, from_folder=weights is not None)
     implementation = find_implementation(manifest)
     provenance: dict[str, Any] = {"model": manifest.id, "plugin": manifest.plugin}
@@ -66,7 +71,7 @@ def load(
         manifest.config if own_config else arguments,
         source.shapes,
     )
-    target, number_format = _placement(manifest, device, dtype)
+    target, number_format = placement(manifest, device, dtype)
     module = build(implementation, settings)
     fill(
         module,
@@ -85,6 +90,7 @@ def load(
     )
     provenance.update(device=str(target), dtype=str(number_format).removeprefix("torch."))
     model = implementation(manifest, module, tokenizer, provenance=provenance)
+    model.folder = folder.path
     if weights is None and check and not manifest.is_bundled:
         _held_to_the_authors(model, provenance)
     for _plugin, _answer in hooks.each("dnallm_loaded", model=model):
@@ -173,9 +179,8 @@ def _located(manifest: ModelManifest, offline: bool | None) -> tuple[Path, dict[
     return files.folder, dict(files.provenance)
 
 
-def _placement(
-    manifest: ModelManifest, device: str, dtype: str
-) -> tuple[torch.device, torch.dtype]:
+def placement(manifest: ModelManifest, device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
+    """The device and the number format that two words mean for a model on this machine."""
     import torch
 
     if device == "auto":

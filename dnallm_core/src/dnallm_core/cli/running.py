@@ -20,14 +20,20 @@ if TYPE_CHECKING:
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the model and how it is loaded."""
     parser.add_argument("model", help="a model's id or alias; with --weights a family")
-    group = parser.add_argument_group("loading")
+    group = add_loading(parser)
     group.add_argument("--weights", metavar="FOLDER", help="a checkpoint in its authors' layout")
+    group.add_argument("--offline", action="store_true", help="never ask the network")
+
+
+def add_loading(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add where and in which number format a network runs."""
+    group = parser.add_argument_group("loading")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     group.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16")
-    group.add_argument("--offline", action="store_true", help="never ask the network")
     group.add_argument(
         "--batch-tokens", type=_positive, default=16_384, metavar="N", help="tokens a batch at most"
     )
+    return group
 
 
 def add_output(parser: argparse.ArgumentParser, formats: str) -> None:

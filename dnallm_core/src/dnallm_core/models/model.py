@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..checkpoints import CheckpointFolder, KeyRules
@@ -42,6 +43,9 @@ class Model:
 
     pads: ClassVar[bool] = True
     """Whether rows of different length may share a batch (false where a mask cannot be honoured)."""
+
+    folder: Path | None = None
+    """The checkpoint that the network was read from."""
 
     def __init__(
         self,

@@ -1,0 +1,255 @@
+"""Fine-tune a model on labelled sequences: in full, by low-rank adapters, or its head alone."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import OutputError, RequirementError
+from ..models import Embeds, Model
+from ..models.batching import require
+from .extra import needs
+from .metrics import FIRST
+from .objectives import Objective
+from .trial import Trial
+
+if TYPE_CHECKING:
+    from ..models.heads import HeadedNetwork
+
+METHODS = ("full", "lora", "head")
+_RATES = {"full": 3e-5, "lora": 5e-4, "head": 1e-3}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is fine-tuned; ``rate`` None means the method's own default."""
+
+    method: str = "full"
+    epochs: int = 10
+    batch: int = 16
+    accumulate: int = 1
+    rate: float | None = None
+    patience: int = 3
+    seeds: tuple[int, ...] = (0,)
+    rank: int = 8
+    layer: int = -1
+    both_strands: bool = False
+    balanced: bool = False
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise RequirementError(
+                f"There is no method {self.method!r}.", hint=f"One of {', '.join(METHODS)}."
+            )
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate in force."""
+        return _RATES[self.method] if self.rate is None else self.rate
+
+
+def fine_tune(
+    model: Model,
+    trial: Trial,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    tensorboard: bool = False,
+    callbacks: Sequence[Any] = (),
+    say: Callable[[str], None] = lambda _: None,
+) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """Train once a seed, keep the run whose validation loss is least, and write it into ``folder``.
+
+    A fifth of the training rows, near-duplicates together, is validation: it stops the training and
+    chooses the run; the test rows are predicted once. ``folder/work`` holds checkpoints until all is
+    done, so that a run that was interrupted goes on. The model's own network is changed.
+    Returns the report's entry and the predictions of the test rows.
+    """
+    require(model, Embeds, "has no token states to put a head on", "embedding")
+    needs("accelerate", "fine-tuning")
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    ((training, test),) = trial.pairs
+    (learned, held), *_ = trial.inner_folds(training, 5, recipe.seeds[0])
+    snapshot = {name: each.clone() for name, each in model.module.state_dict().items()}
+    runs, predicted = [], []
+    for number, seed in enumerate(recipe.seeds):
+        work = folder / "work" / f"seed-{seed}"
+        finished = work / "finished.json"
+        if not finished.exists():
+            if len(recipe.seeds) > 1:
+                say(f"seed {seed}, {number + 1} of {len(recipe.seeds)}")
+            _one_run(
+                model, trial, (training[learned], training[held], test), recipe, seed, work,
+                facts or {}, tensorboard, callbacks, say,
+            )  # fmt: skip
+            model.module.load_state_dict(snapshot)
+        runs.append(json.loads(finished.read_text()))
+        predicted.append(np.load(work / "predicted.npy", allow_pickle=False))
+    best = int(np.argmin([run["loss"] for run in runs]))
+    name = f"fine-tuned, {recipe.method}"
+    entry = trial.judged(name, "model", predicted[best], {**asdict(recipe), **runs[best]["counts"]})
+    entry["settings"]["rate"] = recipe.learning_rate
+    entry["histories"] = [run["history"] for run in runs]
+    if len(runs) > 1:
+        figure = FIRST[trial.labelled.kind]
+        values = [trial.judged(name, "model", each, {})["figures"][figure][0] for each in predicted]
+        entry["seeds"] = {str(s): value for s, value in zip(recipe.seeds, values, strict=True)}
+        known = [value for value in values if value is not None]
+        trial.notes.append(
+            f"{figure} over {len(runs)} seeds: {np.mean(known):.3f} ± {np.std(known):.3f}; the "
+            f"model that is kept is that of seed {recipe.seeds[best]}, chosen on validation rows."
+        )
+    _keep(folder, folder / "work" / f"seed-{recipe.seeds[best]}", entry)
+    return entry, predicted[best]
+
+
+def _one_run(
+    model: Model,
+    trial: Trial,
+    parts: tuple[NDArray[np.int64], ...],
+    recipe: Recipe,
+    seed: int,
+    work: Path,
+    facts: Mapping[str, Any],
+    tensorboard: bool,
+    callbacks: Sequence[Any],
+    say: Callable[[str], None],
+) -> None:
+    """Train with one seed and leave the trained model, its predictions and losses in ``work``."""
+    import torch
+
+    from ..models.heads import Head, HeadedNetwork, width_of
+    from . import adapters
+    from .trained import save_trained
+    from .trainer import Losses, learn
+
+    data = trial.labelled
+    training, validation, test = (data.rows(each) for each in parts)
+    objective = Objective.of(training, balanced=recipe.balanced)
+    torch.manual_seed(seed)
+    head = Head(width_of(model, recipe.layer), data.outputs).to(model.device)
+    network = HeadedNetwork(
+        model,
+        head,
+        layer=recipe.layer,
+        both_strands=recipe.both_strands,
+        frozen=recipe.method == "head",
+    )
+    for parameter in model.module.parameters():
+        if parameter.is_floating_point():
+            parameter.requires_grad_(recipe.method == "full")
+    inserted = 0
+    if recipe.method == "lora":
+        inserted = adapters.insert(model.module, rank=recipe.rank)
+    trained = sum(each.numel() for each in network.parameters() if each.requires_grad)
+    say(f"training {trained:,} of {sum(each.numel() for each in network.parameters()):,} numbers")
+    batch, accumulate = recipe.batch, recipe.accumulate
+    lengths = {len(model.tokenizer.encode(each).ids) for each in data.sequences}
+    if not model.pads and len(lengths) > 1:
+        batch, accumulate = 1, batch * accumulate  # its rows cannot be padded
+    found = learn(
+        network,
+        objective,
+        _with_targets(network, objective, training),
+        _with_targets(network, objective, validation),
+        work=work,
+        seed=seed,
+        epochs=recipe.epochs,
+        batch=batch,
+        accumulate=accumulate,
+        rate=recipe.learning_rate,
+        patience=recipe.patience,
+        tensorboard=tensorboard,
+        callbacks=[Losses(say), *callbacks],
+    )
+    counts = {"trained_parameters": trained, "training_rows": len(training)}
+    if recipe.method == "lora":
+        idle = adapters.unused(model.module)
+        counts["adapters"] = inserted
+        if idle:
+            say(f"{idle} of {inserted} adapters learned nothing: the network reads past them")
+        adapters.merge(model.module)
+    outputs = network.outputs(network.rows(test.sequences, test.names))
+    np.save(work / "predicted.npy", objective.predictions(outputs))
+    details = {
+        **facts, "kind": data.kind, "classes": list(data.classes), "recipe": asdict(recipe),
+        "seed": seed,
+    }  # fmt: skip
+    save_trained(work / "trained", network, objective, details)
+    (work / "finished.json").write_text(json.dumps({**found, "counts": counts}))
+
+
+def _with_targets(network: HeadedNetwork, objective: Objective, data: Any) -> list[dict[str, Any]]:
+    rows = network.rows(data.sequences, data.names)
+    for row, target in zip(rows, objective.encoded(data.targets), strict=True):
+        row["labels"] = target
+    return rows
+
+
+def _keep(folder: Path, work: Path, entry: Mapping[str, Any]) -> None:
+    """Move a seed's trained model into the folder, with its figures."""
+    path = work / "trained" / "model.json"
+    facts = json.loads(path.read_text())
+    facts["figures"] = entry["figures"]
+    path.write_text(json.dumps(facts, indent=1) + "\n")
+    for each in (work / "trained").iterdir():
+        target = folder / each.name
+        if target.is_dir():
+            shutil.rmtree(target)
+        each.replace(target)
+
+
+# --- the folder of a run ----------------------------------------------------------------------
+
+
+def begin_run(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> bool:
+    """Claim a folder for a run; True where an interrupted run of the same settings goes on.
+
+    Raises OutputError for a folder that holds another run, or anything else.
+    """
+    record = folder / "run.json"
+    wanted = json.loads(json.dumps(settings, default=str))
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder} is a file; a run needs a folder.")
+    if record.exists() and not overwrite:
+        before = json.loads(record.read_text())
+        if before.get("finished"):
+            raise OutputError(
+                f"{folder} holds another run, which is finished.",
+                hint="Name another folder, or pass --overwrite.",
+            )
+        old = before.get("settings", {})
+        changed = sorted(key for key in {*old, *wanted} if old.get(key) != wanted.get(key))
+        if changed:
+            raise OutputError(
+                f"{folder} holds another run, unfinished, with other settings "
+                f"({', '.join(changed)}).",
+                hint="Finish it with its own settings, name another folder, or pass --overwrite.",
+            )
+        return True
+    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+        raise OutputError(
+            f"{folder} is not empty, and holds no run.",
+            hint="Name another folder, or pass --overwrite.",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    record.write_text(json.dumps({"finished": False, "settings": wanted}, indent=1) + "\n")
+    return False
+
+
+def finish_run(folder: Path) -> None:
+    """Mark a run as finished and remove what only an interrupted one needs."""
+    record = folder / "run.json"
+    content = json.loads(record.read_text())
+    record.write_text(json.dumps({**content, "finished": True}, indent=1) + "\n")
+    shutil.rmtree(folder / "work", ignore_errors=True)

@@ -1,0 +1,139 @@
+"""``transformers.Trainer`` over a network with a head: what it trains, saves and stops at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from ..models.heads import HeadedNetwork, Row
+from .objectives import Objective
+
+
+class Learner(nn.Module):
+    """A network with its loss, called as ``Trainer`` calls models."""
+
+    def __init__(self, network: HeadedNetwork, objective: Objective) -> None:
+        super().__init__()
+        self.network = network
+        self.objective = objective
+
+    def forward(self, labels: Tensor, **inputs: Tensor) -> dict[str, Tensor]:
+        """``loss`` and ``logits`` of a collated batch."""
+        logits = self.network(**inputs)
+        return {"loss": self.objective.loss(logits, labels), "logits": logits}
+
+
+class LearningTrainer(Trainer):
+    """A Trainer whose checkpoints hold what is trained and nothing else, as safetensors."""
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        folder = Path(output_dir or self.args.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {
+            name: each.detach().cpu().contiguous()
+            for name, each in self.model.named_parameters()
+            if each.requires_grad
+        }
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+    def _issue_warnings_after_load(self, load_result: Any) -> None:
+        """What is frozen is in no checkpoint, and need not be."""
+        assert not load_result.unexpected_keys, load_result.unexpected_keys
+
+
+class Losses(TrainerCallback):
+    """Tells each epoch's losses."""
+
+    def __init__(self, say: Any) -> None:
+        self.say = say
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **more: Any) -> None:
+        """Say the losses of the epoch."""
+        training = next((row["loss"] for row in reversed(state.log_history) if "loss" in row), None)
+        now = next(row["eval_loss"] for row in reversed(state.log_history) if "eval_loss" in row)
+        before = "" if training is None else f"training loss {training:.4f}, "
+        self.say(f"epoch {state.epoch:.0f}: {before}validation loss {now:.4f}")
+
+
+def learn(
+    network: HeadedNetwork,
+    objective: Objective,
+    training: Sequence[Row],
+    validation: Sequence[Row],
+    *,
+    work: Path,
+    seed: int,
+    epochs: int,
+    batch: int,
+    accumulate: int,
+    rate: float,
+    patience: int,
+    tensorboard: bool = False,
+    callbacks: Sequence[Any] = (),
+) -> dict[str, Any]:
+    """Train in place, from the last checkpoint in ``work`` if there is one.
+
+    The network ends with the parameters of the epoch whose validation loss is least. Returns
+    ``loss`` (that one) and ``history``: lines of [epoch, loss].
+    """
+    device = network.model.device
+    steps = max(1, math.ceil(len(training) / (batch * accumulate)) * epochs)
+    arguments = TrainingArguments(
+        output_dir=str(work),
+        num_train_epochs=epochs,
+        per_device_train_batch_size=batch,
+        per_device_eval_batch_size=batch,
+        gradient_accumulation_steps=accumulate,
+        learning_rate=rate,
+        weight_decay=0.01,
+        warmup_steps=round(0.06 * steps),
+        lr_scheduler_type="linear",
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        logging_strategy="epoch",
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        greater_is_better=False,
+        restore_callback_states_from_checkpoint=True,
+        seed=seed,
+        data_seed=seed,
+        use_cpu=device.type == "cpu",
+        bf16=device.type == "cuda" and torch.cuda.is_bf16_supported(),
+        report_to=["tensorboard"] if tensorboard else [],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        prediction_loss_only=True,
+        dataloader_pin_memory=False,
+        log_level="error",
+    )
+    trainer = LearningTrainer(
+        model=Learner(network, objective),
+        args=arguments,
+        train_dataset=list(training),
+        eval_dataset=list(validation),
+        data_collator=network.collated,
+        callbacks=[EarlyStoppingCallback(early_stopping_patience=patience), *callbacks],
+    )
+    from transformers.trainer_callback import PrinterCallback, ProgressCallback
+
+    for each in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(each)
+    last = get_last_checkpoint(str(work)) if work.is_dir() else None
+    trainer.train(resume_from_checkpoint=last)
+    network.eval()
+    lines: dict[str, list[list[float]]] = {"training": [], "validation": []}
+    for row in trainer.state.log_history:
+        for key, name in (("loss", "training"), ("eval_loss", "validation")):
+            if key in row:
+                lines[name].append([row["epoch"], row[key]])
+    return {"loss": trainer.state.best_metric, "history": lines}

@@ -1,0 +1,236 @@
+"""Fine-tuning: it learns, it goes on after an interruption, and what it leaves is a model of the zoo."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from dnallm_core.errors import (
+    CheckpointError,
+    IntegrityError,
+    OutputError,
+    RequirementError,
+)
+from dnallm_core.sequences.alphabet import reverse_complement
+from dnallm_core.tasks.baselines import kmer_baseline
+from dnallm_core.tasks.finetuning import Recipe, begin_run, fine_tune, finish_run
+from dnallm_core.tasks.labelled import read_labelled
+from dnallm_core.tasks.trained import load_trained
+from dnallm_core.tasks.trial import trial_of
+
+import dnallm_core
+
+pytest.importorskip("accelerate")
+pytest.importorskip("sklearn")
+FAST = Recipe(epochs=2, rate=3e-3, batch=16)
+
+
+def _trial(write_rows, rows, **settings):
+    return trial_of(read_labelled(write_rows(rows)), how="random", **settings)
+
+
+def test_the_order_of_two_motifs_is_learned_where_counts_of_kmers_are_near_chance(
+    convolution, write_rows, order, tmp_path
+):
+    trial = _trial(write_rows, order(800))
+    recipe = Recipe(epochs=7, rate=4e-3, batch=32)
+    entry, _ = fine_tune(convolution(), trial, recipe, tmp_path / "out")
+    assert entry["figures"]["auroc"][0] >= 0.95
+    losses = [loss for _, loss in entry["histories"][0]["validation"]]
+    assert losses[-1] < 0.3 < 0.6 < losses[0]
+    counts, _ = kmer_baseline(trial)
+    assert abs(trial.judged("", "", counts, {})["figures"]["auroc"][0] - 0.5) < 0.15
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "head"])
+def test_what_is_trained_is_what_the_method_says_and_what_is_saved_answers_the_same(
+    toy, write_rows, motif, tmp_path, method
+):
+    if method == "lora":
+        pytest.importorskip("peft")
+    model = toy()
+    before = model.embed("ACGTTGCA")
+    trial = _trial(write_rows, motif(60))
+    recipe = Recipe(method=method, epochs=2, rate=1e-2, batch=16, rank=2, both_strands=True)
+    entry, predicted = fine_tune(model, trial, recipe, tmp_path / "out")
+    trained = load_trained(tmp_path / "out", device="cpu")
+    sequences = [trial.labelled.sequences[each] for each in trial.test_rows]
+    np.testing.assert_allclose(trained.predict(sequences), predicted, rtol=1e-4, atol=1e-5)
+    mirrored = [reverse_complement(each) for each in sequences]
+    np.testing.assert_allclose(trained.predict(mirrored), predicted, rtol=1e-4, atol=1e-5)
+    moved = np.abs(trained.model.embed("ACGTTGCA") - before).max()
+    assert (moved == 0) == (method == "head")
+    np.testing.assert_array_equal(model.embed("ACGTTGCA"), before)  # the parent is as it was
+    again = dnallm_core.load(str(tmp_path / "out"), device="cpu")
+    np.testing.assert_array_equal(again.embed("ACGT"), trained.model.embed("ACGT"))
+    numbers = entry["settings"]["trained_parameters"]
+    assert {"head": numbers == 66, "lora": 66 < numbers < 3000, "full": numbers > 6000}[method]
+
+
+def test_answers_do_not_depend_on_what_shares_a_batch(toy, write_rows, motif, tmp_path):
+    fine_tune(toy(), _trial(write_rows, motif(40)), FAST, tmp_path / "out")
+    trained = load_trained(tmp_path / "out", device="cpu")
+    sequences = ["ACGT" * 10, "ACG", "TTGACATT"]
+    alone = np.concatenate([trained.predict(each) for each in sequences])
+    np.testing.assert_allclose(trained.predict(sequences), alone, rtol=1e-4, atol=1e-5)
+
+
+def test_measurements_come_back_in_their_own_units(convolution, write_rows, motif, tmp_path):
+    rows = [(sequence, 500 + 100 * sequence.count("A")) for sequence, _ in motif(200)]
+    rows[0] = (rows[0][0], rows[0][1] + 0.5)
+    trial = _trial(write_rows, rows)
+    assert trial.labelled.kind == "regression"
+    entry, predicted = fine_tune(
+        convolution(), trial, Recipe(epochs=8, rate=3e-3, batch=8), tmp_path / "out"
+    )
+    assert 1000 < predicted.mean() < 2500
+    assert entry["figures"]["pearson"][0] > 0.5
+
+
+def test_several_labels_rare_classes_and_seeds(toy, write_rows, motif, tmp_path):
+    rows = [(each, f"{at % 2};{int(at % 10 == 0)}") for at, (each, _) in enumerate(motif(60))]
+    trial = _trial(write_rows, rows)
+    recipe = Recipe(epochs=1, rate=1e-3, batch=16, seeds=(3, 4), balanced=True)
+    entry, predicted = fine_tune(toy(), trial, recipe, tmp_path / "out")
+    assert predicted.shape == (len(trial.test_rows), 2)
+    assert list(entry["seeds"]) == ["3", "4"]
+    assert len(entry["histories"]) == 2
+    assert "auroc over 2 seeds" in trial.notes[-1]
+    facts = load_trained(tmp_path / "out", device="cpu").facts
+    assert facts["classes"] == ["0", "1"]
+    assert facts["objective"]["weights"][1] == pytest.approx(9, rel=0.4)
+
+
+def test_an_interrupted_run_goes_on_and_ends_as_an_uninterrupted_one(
+    convolution, write_rows, motif, tmp_path
+):
+    from transformers import TrainerCallback
+
+    class Interruption(TrainerCallback):
+        def on_epoch_begin(self, args, state, control, **more):
+            if state.epoch >= 2:
+                raise KeyboardInterrupt
+
+    trial = _trial(write_rows, motif(60))
+    recipe = Recipe(epochs=4, rate=3e-3, batch=16)
+    whole, expected = fine_tune(convolution(), trial, recipe, tmp_path / "whole")
+    settings = {"rows": 60}
+    assert begin_run(tmp_path / "cut", settings) is False
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(convolution(), trial, recipe, tmp_path / "cut", callbacks=[Interruption()])
+    assert begin_run(tmp_path / "cut", settings) is True
+    said = []
+    resumed, predicted = fine_tune(convolution(), trial, recipe, tmp_path / "cut", say=said.append)
+    assert [each.split(":")[0] for each in said if each.startswith("epoch")] == [
+        "epoch 3",
+        "epoch 4",
+    ]
+    np.testing.assert_allclose(predicted, expected, rtol=1e-4, atol=1e-6)
+    losses = [run["histories"][0]["validation"] for run in (resumed, whole)]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    finish_run(tmp_path / "cut")
+    assert not (tmp_path / "cut" / "work").exists()
+
+
+def test_a_folder_that_holds_another_run_is_refused(tmp_path):
+    folder = tmp_path / "out"
+    begin_run(folder, {"epochs": 3, "rate": 0.1})
+    with pytest.raises(OutputError, match=r"unfinished, with other settings \(epochs\)"):
+        begin_run(folder, {"epochs": 4, "rate": 0.1})
+    finish_run(folder)
+    with pytest.raises(OutputError, match="holds another run, which is finished"):
+        begin_run(folder, {"epochs": 3, "rate": 0.1})
+    assert begin_run(folder, {"epochs": 4}, overwrite=True) is False
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.tex").write_text("precious")
+    with pytest.raises(OutputError, match="not empty, and holds no run"):
+        begin_run(other, {})
+
+
+def test_unknown_methods_and_missing_libraries_are_sentences(
+    toy, write_rows, motif, tmp_path, monkeypatch
+):
+    with pytest.raises(RequirementError, match="no method 'qlora'"):
+        Recipe(method="qlora")
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(RequirementError, match=r"accelerate is needed.*dnallm-core\[train\]"):
+        fine_tune(toy(), _trial(write_rows, motif(20)), FAST, tmp_path / "out")
+
+
+@pytest.fixture
+def folder(toy, write_rows, motif, tmp_path):
+    """A trained model's folder."""
+    fine_tune(toy(), _trial(write_rows, motif(40)), FAST, tmp_path / "out")
+    return tmp_path / "out"
+
+
+def test_a_folder_that_is_damaged_or_asks_for_foreign_code_is_refused(folder, tmp_path):
+    with pytest.raises(CheckpointError, match="holds no trained model"):
+        load_trained(tmp_path)
+    facts = json.loads((folder / "model.json").read_text())
+
+    def changed(**values):
+        copy = tmp_path / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(folder, copy)
+        (copy / "model.json").write_text(json.dumps({**facts, **values}))
+        return copy
+
+    with pytest.raises(CheckpointError, match="asks for code of os"):
+        load_trained(changed(config_class="os:system"))
+    with pytest.raises(CheckpointError, match="is no configuration"):
+        load_trained(changed(config_class="transformers:Trainer"))
+    with pytest.raises(CheckpointError, match="schema 9"):
+        load_trained(changed(schema=9))
+    with pytest.raises(CheckpointError, match="names a file outside"):
+        load_trained(changed(files={"../x": ""}))
+    damaged = changed()
+    content = bytearray((damaged / "head.safetensors").read_bytes())
+    content[-1] ^= 1
+    (damaged / "head.safetensors").write_bytes(bytes(content))
+    with pytest.raises(IntegrityError, match="is not the file that training wrote"):
+        load_trained(damaged)
+    (damaged / "head.safetensors").unlink()
+    with pytest.raises(CheckpointError, match=r"lacks head\.safetensors"):
+        load_trained(damaged)
+
+
+def test_training_and_classifying_by_command(command, write_rows, motif, tmp_path):
+    write_rows(motif(60))
+    write_rows(motif(20, seed=1), "test.csv")
+    flags = ["--weights", "toy-0", "--device", "cpu", "--epochs", "1", "-o", "trained"]
+    train = ["train", "toy", "train.csv", "--test", "test.csv", *flags]
+    code, out, err = command(*train)
+    assert code == 0, err
+    assert "fine-tuned, full" in out
+    assert "small CNN" in out
+    assert "epoch 1: training loss" in err
+    report = json.loads((tmp_path / "trained" / "report.json").read_text())
+    assert report["methods"][0]["histories"][0]["validation"]
+    assert "Loss, fine-tuned, full, run 1" in (tmp_path / "trained" / "report.html").read_text()
+    facts = json.loads((tmp_path / "trained" / "model.json").read_text())
+    assert facts["parent"]["model"] == "toy"
+    assert set(facts["data"]) == {"train.csv", "test.csv"}
+    assert facts["figures"]["auroc"] == report["methods"][0]["figures"]["auroc"]
+    suffixes = {each.suffix for each in (tmp_path / "trained").rglob("*") if each.is_file()}
+    assert suffixes == {".json", ".html", ".tsv", ".safetensors"}
+
+    (tmp_path / "new.fa").write_text(">a\nACGATTACAGT\n>b\nTTTTTTTT\n")
+    code, _, err = command("classify", "trained", "new.fa", "--device", "cpu", "-o", "new.tsv")
+    assert code == 0, err
+    header, first, second = (tmp_path / "new.tsv").read_text().splitlines()
+    assert header == "name\tlabel\tp_no\tp_yes"
+    assert [first[:2], second[:2]] == ["a\t", "b\t"]
+    no, yes = map(float, first.split("\t")[2:])
+    assert no + yes == pytest.approx(1, abs=1e-3)
+
+    code, _, err = command(*train)
+    assert code == 2
+    assert "trained holds another run, which is finished" in err
+    code, _, err = command("classify", "toy-0", "new.fa", "-o", "x.tsv")
+    assert code == 2
+    assert "holds no trained model" in err
