@@ -129,9 +129,7 @@ def prediction(
 ) -> Prediction:
     """The cost of ``manifest`` as a function of length: measured terms where there are, else derived."""
     shape = shape_of(manifest)
-    record = _nearest(records.of(manifest), dtype, mode, device) if manifest.footprint or (
-        records is not _NO_RECORDS
-    ) else None  # fmt: skip
+    record = _nearest(records.of(manifest), dtype, mode, device)
     if record is not None:
         growths = _from_record(record, shape, batch, dtype, device, cache, manifest.architecture)
     else:

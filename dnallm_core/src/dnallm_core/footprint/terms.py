@@ -70,6 +70,8 @@ def derived(
         terms.append(Growth("attention", 0, 0, 2 * rows * square * size * layers, how))
     if kind in ("long-convolution", "hybrid"):
         terms.append(_fourier(shape, rows, how))
+    if kind == "long-convolution":  # the spectra of every layer's filters are kept
+        terms.append(Growth("filters", 0, 8 * shape.width * shape.layers, 0, how))
     if kind == "state-space":
         held = rows * SCAN_CHUNK * shape.inner * shape.state * 4 * 3
         terms.append(Growth("state", held, 0, 0, how))
