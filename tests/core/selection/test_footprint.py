@@ -64,9 +64,9 @@ def test_training_counts_gradients_and_moments(make: Make) -> None:
     assert found["optimizer"] == 8_000_000
 
 
-def test_a_gpu_counts_its_context(make: Make) -> None:
+def test_a_device_counts_its_context(make: Make) -> None:
     assert terms(predict(make(), 100, device="cuda"))["runtime"] == 500_000_000
-    assert terms(predict(make(), 100, device="cpu"))["runtime"] == 0
+    assert terms(predict(make(), 100, device="cpu"))["runtime"] == 20_000_000
 
 
 def test_the_shape_table_overrules_the_configuration(make: Make) -> None:

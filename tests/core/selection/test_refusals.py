@@ -88,7 +88,7 @@ def test_a_model_too_large_says_how_long_it_may_be_and_on_how_many_devices_it_fi
     )  # fmt: skip
     code, message, fix = refusal(model, length=131_072, memory="15GB")
     assert code == "memory"
-    assert message.startswith("needs 1")
+    assert message.startswith("needs 21.6 GB")
     assert message.endswith("GB at 131,072 bp in bfloat16; the device has 15 GB")
     assert fix.startswith("fits up to ")
     assert fix.endswith(", or on 2 such GPUs")

@@ -15,6 +15,10 @@ BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8": 2}
 """Bytes a value. float8 computes in eight bits; weights and activations are kept in bfloat16."""
 CUDA_CONTEXT = 500 * 10**6
 """Driver, kernels and library workspaces of one process on a GPU: about 0.3 to 0.6 GB."""
+CPU_WORKSPACE = 20 * 10**6
+"""Thread pools and library workspaces on a CPU, as the measured models show them."""
+TRANSFORMER = 1.5
+"""What measured transformers hold above the tensors of the widest step."""
 SCAN_CHUNK = 256
 """Positions of a chunked scan whose states are alive together."""
 
@@ -77,8 +81,8 @@ def derived(
         terms.append(Growth("state", held, 0, 0, how))
     if cache:
         terms.extend(_carried(shape, kind, batch, size, how))
-    # Logits come out in the dtype and are read in float32.
-    logits = batch * shape.vocabulary * (size + (4 if size != 4 else 0))
+    # The head's product and its sum with the bias are alive together; then they are read in float32.
+    logits = batch * shape.vocabulary * (2 * size + (4 if size != 4 else 0))
     terms.append(Growth("logits", 0, logits, 0, how))
     terms.append(runtime(device))
     return tuple(terms)
@@ -97,7 +101,9 @@ def weights(shape: Shape, dtype: str) -> Growth:
 def runtime(device: str) -> Growth:
     """What the libraries themselves hold on the device."""
     if device == "cpu":
-        return Growth("runtime", 0, 0, 0, "counted from the imported process on")
+        return Growth(
+            "runtime", CPU_WORKSPACE, 0, 0, "derived: threads and workspaces, 15 to 21 MB"
+        )
     return Growth("runtime", CUDA_CONTEXT, 0, 0, "derived: context and workspaces, 0.3 to 0.6 GB")
 
 
@@ -116,7 +122,7 @@ def _activations(shape: Shape, kind: str) -> tuple[float, float]:
     elif kind == "long-convolution":
         block = max(6 * width, feed)
     else:
-        block = max(attention, feed, 6 * width if kind == "hybrid" else 0)
+        block = TRANSFORMER * max(attention, feed, 6 * width if kind == "hybrid" else 0)
     square = 0.0 if shape.fused_attention else float(shape.heads)
     return stream + block, square
 
