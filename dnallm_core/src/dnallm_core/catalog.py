@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -23,6 +24,7 @@ class Catalog(Mapping[str, ModelManifest]):
         self.plugins: tuple[InstalledPlugin, ...] = discovery.plugins
         self.known = known
         self._problems = list(discovery.problems)
+        self._tiers = {each.digest: each.tier for each in reversed(known) if each.digest}
         self._models, self._clashes = self._gathered("models")
         self._families, self._family_clashes = self._gathered("families")
 
@@ -113,14 +115,24 @@ class Catalog(Mapping[str, ModelManifest]):
     def _gathered(self, kind: str) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
         claims: dict[str, list[tuple[str, dict[str, Any]]]] = {}
         for plugin in self.plugins:
-            place = {"plugin": plugin.distribution, "installed": True, "install": ""}
+            place = {
+                "plugin": plugin.distribution,
+                "installed": True,
+                "install": "",
+                "tier": self._tiers.get(plugin.digest),
+            }
             for key, row in plugin.rows.get(kind, {}).items():
                 claims.setdefault(key, []).append((plugin.distribution, {**row, **place}))
         installed = {plugin.distribution for plugin in self.plugins}
         for known in self.known:
             if known.distribution in installed:
                 continue
-            place = {"plugin": known.distribution, "installed": False, "install": known.install}
+            place = {
+                "plugin": known.distribution,
+                "installed": False,
+                "install": known.install,
+                "tier": known.tier,
+            }
             for key, row in known.rows.get(kind, {}).items():
                 if key not in claims:  # what is installed wins over what is only known
                     claims[key] = [(known.distribution, {**row, **place})]
@@ -178,4 +190,11 @@ class Catalog(Mapping[str, ModelManifest]):
 def catalog() -> Catalog:
     """The models of this environment: installed plugins read now, the registry for the rest."""
     known = index.read()
-    return Catalog(discover({each.digest: each.rows for each in known}), known)
+    discovery = discover({each.digest: each.rows for each in known})
+    if os.environ.get("DNALLM_REGISTRY"):
+        from .index.further import further
+
+        more, problems = further()
+        discovery = Discovery(discovery.plugins, (*discovery.problems, *problems))
+        known = (*more, *known)
+    return Catalog(discovery, known)

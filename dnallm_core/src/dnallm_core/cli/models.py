@@ -11,6 +11,8 @@ from ..manifest.model import ModelManifest
 from .filters import add_filters, read_filters
 from .output import bp, count, print_json, print_table, say
 
+_COLUMNS = ("MODEL", "DIRECTION", "MAX LENGTH", "TIME", "PARAMETERS", "TRAINED ON", "TIER", "GET IT WITH")  # fmt: skip
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
@@ -42,7 +44,16 @@ def run(options: argparse.Namespace) -> int:
         )
     else:
         print_table(
-            ("MODEL", "DIRECTION", "MAX LENGTH", "TIME", "PARAMETERS", "TRAINED ON", "GET IT WITH"),
+            (
+                "MODEL",
+                "DIRECTION",
+                "MAX LENGTH",
+                "TIME",
+                "PARAMETERS",
+                "TRAINED ON",
+                "TIER",
+                "GET IT WITH",
+            ),
             [
                 (
                     row["id"],
@@ -51,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
                     row["scaling"]["time"],
                     count(row.get("parameters")),
                     ", ".join((row.get("trained_on") or {}).get("domains") or ["unknown"]),
+                    row.get("tier") or "unlisted",
                     "installed" if row["installed"] else row["install"],
                 )
                 for row in rows
@@ -105,4 +117,5 @@ def _record(row: dict[str, Any]) -> dict[str, Any]:
         "commercial": licence.get("commercial"),
         "weights": "bundled" if weights.get("bundled") else ("hub" if weights.get("hub") else None),
         "unverified": get("unverified"),
+        "tier": get("tier"),
     }

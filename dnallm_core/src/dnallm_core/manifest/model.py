@@ -82,7 +82,8 @@ class ModelManifest:
 
     Lengths are in base pairs. ``max_tokens`` counts tokens, special ones included, and
     ``resolution`` is bp a token (a mean for byte-pair tokenizers). ``installed`` says whether the
-    plugin is; ``install`` is the command that installs it. A field that no source states is None.
+    plugin is; ``install`` is the command that installs it; ``tier`` what a registry says was checked of
+    this very manifest. A field that no source states is None.
     """
 
     id: str
@@ -119,6 +120,7 @@ class ModelManifest:
     sources: tuple[str, ...] = ()
     installed: bool = False
     install: str = ""
+    tier: str | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> ModelManifest:
