@@ -11,7 +11,16 @@ from ..manifest.model import ModelManifest
 from .filters import add_filters, read_filters
 from .output import bp, count, print_json, print_table, say
 
-_COLUMNS = ("MODEL", "DIRECTION", "MAX LENGTH", "TIME", "PARAMETERS", "TRAINED ON", "TIER", "GET IT WITH")  # fmt: skip
+_COLUMNS = (
+    "MODEL",
+    "DIRECTION",
+    "MAX LENGTH",
+    "TIME",
+    "PARAMETERS",
+    "TRAINED ON",
+    "TIER",
+    "GET IT WITH",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
