@@ -110,6 +110,7 @@ def runtime(device: str) -> Growth:
 def _activations(shape: Shape, kind: str) -> tuple[float, float]:
     """(elements a token, elements a token squared) alive at the peak of one block, one row."""
     width, wide = shape.width, shape.feed_forward
+    block: float
     stream = 2 * width  # the residual stream and its normed copy
     queries = (shape.heads + 2 * shape.key_value_heads) * shape.head_width
     attention = queries * 2 + width  # projected, then laid out by head
