@@ -15,7 +15,7 @@ from . import schema
 from .lines import line_of
 
 try:
-    import tomllib
+    import tomllib as tomllib
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib  # type: ignore[no-redef]
 

@@ -209,7 +209,7 @@ def check_does_every_declared_task(subject: FamilySubject) -> None:
     if "variant-effect" in tasks:
         place = 20
         other = "A" if texts[0][place] != "A" else "C"
-        effects = np.asarray(model.variant_effects(texts[0], [(place, texts[0][place], other)]))
+        effects = np.asarray(model.variant_effects(texts[0], [(place + 1, texts[0][place], other)]))
         require(bool(np.isfinite(effects).all()), "variant_effects: no numbers")
     if "generation" in tasks:
         (made,) = model.generate(texts[0], max_new_bases=12, seed=0)

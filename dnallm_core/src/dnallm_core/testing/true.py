@@ -29,7 +29,7 @@ _NEEDS: dict[str, tuple[type, ...]] = {
     "masked-prediction": (PredictsBases,),
     "scoring": (PredictsBases, PredictsRates),
     "variant-effect": (PredictsBases, PredictsRates, Embeds),
-    "generation": (PredictsBases,),
+    "generation": (CarriesState,),
 }
 
 

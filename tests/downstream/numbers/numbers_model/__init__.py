@@ -1,0 +1,1 @@
+"""A sequence and a signal over it (methylation, say) go in together."""

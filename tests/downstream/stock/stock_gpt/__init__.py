@@ -1,0 +1,1 @@
+"""GPT-2 of transformers over single bases."""
