@@ -26,9 +26,11 @@ FLOORS = [
     {"footprint", "resources"},
     {"catalog"},
     {"capabilities"},
+    {"criteria"},
     {"plugins", "index"},
     {"manifest"},
     {"sequences"},
+    {"values"},
     {"errors"},
 ]
 

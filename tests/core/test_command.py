@@ -245,3 +245,31 @@ def test_every_command_of_the_overview_exists_and_explains_itself(capsys):
         importlib.import_module(f"dnallm_core.cli.{module}")
         assert run([name, "--help"]) == 0
         assert f"usage: dnallm {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("select", "--lenght", "5"), "does not take '--lenght'. Did you mean \"--length\""),
+        (("select", "--resolution", "fine"), "resolution: 'fine' is no number of bp a token."),
+        (("models", "--inputs", "alignmnt"), 'Did you mean "alignment"?'),
+        (("models", "--family", "toi"), "family: there is no 'toi'."),
+        (
+            ("embed", "toy"),
+            "required: input, -o/--output. `dnallm embed --help` lists what it takes.",
+        ),
+        (
+            ("embed", "toy", "in.fa", "-o", "x.tsv", "--layer", "two"),
+            "argument --layer: invalid int",
+        ),
+        (
+            ("embed", "toy", "--weights", "toy-0", "in.fa", "-o", "x.tsv", "--device", "gpu"),
+            "There is no device 'gpu' here. Use",
+        ),
+    ],
+)
+def test_a_wrong_flag_is_one_sentence(command, arguments, sentence):
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert err.count("\n") == 1

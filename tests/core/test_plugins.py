@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from dnallm_core.catalog import Catalog, catalog
-from dnallm_core.errors import PluginError, UnknownModelError
+from dnallm_core.errors import PluginError, RequirementError, UnknownModelError
 from dnallm_core.plugins import discover
 
 SABOTAGED = {"__init__.py": "raise RuntimeError('imported at discovery')"}
@@ -206,3 +206,17 @@ def test_broken_hooks_are_a_problem_and_no_more(laboratory, kind):
         assert manager.get_plugin("toy-plugin:toy") is None
     finally:
         hooks.manager.cache_clear()
+
+
+def test_a_query_reads_values_as_a_selection_does(laboratory):
+    laboratory.install()
+    zoo = catalog()
+    assert zoo.query(trained_on="Human", length="10bp") == zoo.query(trained_on="human", length=10)
+    for name, value, sentence in (
+        ("inputs", "alignmnt", 'Did you mean "alignment"'),
+        ("length", -5, "must be above zero"),
+        ("family", "toi", "family: there is no 'toi'"),
+        ("plugin", "toy-plugn", 'Did you mean "toy-plugin"'),
+    ):
+        with pytest.raises(RequirementError, match=sentence):
+            zoo.query(**{name: value})

@@ -1,15 +1,15 @@
 """Capability queries: which models keep what is asked, judged on manifests alone.
 
-One function a requirement of the table in DESIGN's section 7 that hardware has no part in. The
+One function a requirement that hardware has no part in. The
 catalog's queries and the selector's refusals both stand on them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from .errors import RequirementError, did_you_mean, nearest
+from . import criteria
 from .manifest import words
 from .manifest.model import ModelManifest
 
@@ -65,14 +65,7 @@ _RULES: dict[str, Callable[[ModelManifest, Any], bool]] = {
     "installed": lambda model, installed: model.installed is installed,
 }
 NAMES = tuple(_RULES)
-_WORDS = {
-    "task": words.TASKS,
-    "trained_on": words.DOMAINS,
-    "direction": words.DIRECTIONS,
-    "architecture": words.ARCHITECTURES,
-    "objective": words.OBJECTIVES,
-    "scaling": words.GROWTHS,
-}
+_READERS = {**criteria.READERS, "objective": criteria.one_of("objective", words.OBJECTIVES)}
 
 
 def keeps(model: ModelManifest, requirements: dict[str, Any]) -> bool:
@@ -80,46 +73,16 @@ def keeps(model: ModelManifest, requirements: dict[str, Any]) -> bool:
     return all(_RULES[name](model, value) for name, value in requirements.items())
 
 
-def checked(requirements: dict[str, Any]) -> dict[str, Any]:
-    """The requirements that were given (not None), names and words proved to exist."""
-    given = {name: value for name, value in requirements.items() if value is not None}
-    for name, value in given.items():
+def checked(requirements: Mapping[str, Any]) -> dict[str, Any]:
+    """The requirements that were given (not None), read from what people type.
+
+    Raises RequirementError for a name or a word that does not exist (with the nearest), or for a
+    value that cannot be read.
+    """
+    given = {}
+    for name, value in requirements.items():
         if name not in _RULES:
-            raise RequirementError(
-                f"There is no requirement {name!r}.",
-                requirement=name,
-                hint=did_you_mean(nearest(name, _RULES)) or f"There are: {', '.join(NAMES)}.",
-            )
-        options = _WORDS.get(name)
-        if options and value not in options:
-            raise RequirementError(
-                f"{name} cannot be {value!r}.",
-                requirement=name,
-                hint=did_you_mean(nearest(str(value), options)) or f"One of {', '.join(options)}.",
-            )
-    if isinstance(given.get("length"), str):
-        given["length"] = parse_length(given["length"])
-    if isinstance(given.get("inputs"), str):
-        given["inputs"] = tuple(part.strip() for part in given["inputs"].split(","))
+            raise criteria.unknown(name, NAMES)
+        if value is not None:
+            given[name] = _READERS[name](value) if name in _READERS else value
     return given
-
-
-_UNITS = {"": 1, "b": 1, "bp": 1, "k": 1_000, "kb": 1_000, "kbp": 1_000, "m": 1_000_000,
-          "mb": 1_000_000, "mbp": 1_000_000, "g": 1_000_000_000, "gb": 1_000_000_000,
-          "gbp": 1_000_000_000}  # fmt: skip
-
-
-def parse_length(text: str | int) -> int:
-    """Base pairs from ``12000``, ``"12_000"``, ``"12kb"`` or ``"1.5Mb"``."""
-    import re
-
-    found = re.fullmatch(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", str(text))
-    unit = _UNITS.get(found[2].lower()) if found else None
-    if found is None or unit is None:
-        raise RequirementError(
-            f"{text!r} is no length.", requirement="length", hint='Write 12000, "12kb" or "1Mb".'
-        )
-    length = round(float(found[1].replace("_", "").replace(",", "")) * unit)
-    if length < 1:
-        raise RequirementError(f"A length of {length} bp is none.", requirement="length")
-    return length

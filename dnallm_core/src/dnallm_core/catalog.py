@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
-from . import capabilities, index
+from . import capabilities, index, values
 from .errors import PluginError, UnknownModelError
 from .manifest.model import ModelManifest
 from .plugins import Discovery, InstalledPlugin, PluginProblem, discover
@@ -79,6 +79,11 @@ class Catalog(Mapping[str, ModelManifest]):
         return ModelManifest.from_row(row) if row is not None else None
 
     @property
+    def _distributions(self) -> tuple[str, ...]:
+        installed = {each.distribution for each in self.plugins}
+        return tuple(sorted(installed | {each.distribution for each in self.known}))
+
+    @property
     def families(self) -> tuple[str, ...]:
         """Ids of all families."""
         return tuple(self._families)
@@ -107,8 +112,21 @@ class Catalog(Mapping[str, ModelManifest]):
         that does not exist.
         """
         asked = {key: value for key, value in locals().items() if key != "self"}
+        return [ModelManifest.from_row(row) for row in self.rows_keeping(asked)]
+
+    def rows_keeping(self, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The plain rows of the models that keep ``asked``: requirements by name, as for ``query``."""
         requirements = capabilities.checked(asked)
-        return [each for each in self.values() if capabilities.keeps(each, requirements)]
+        for name, known in (("family", self.families), ("plugin", self._distributions)):
+            if name in requirements:
+                requirements[name] = values.word(requirements[name], known, name)
+        if not requirements:
+            return list(self._models.values())
+        return [
+            row
+            for row in self._models.values()
+            if capabilities.keeps(ModelManifest.from_row(row), requirements)
+        ]
 
     # --- how it comes about -------------------------------------------------------------------
 

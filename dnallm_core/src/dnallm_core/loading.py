@@ -195,8 +195,14 @@ def placement(manifest: ModelManifest, device: str, dtype: str) -> tuple[torch.d
         if target.type not in ("meta", "cpu"):
             torch.empty(1, device=target)
     except (RuntimeError, AssertionError) as error:
+        named = device.partition(":")[0] in (
+            "cpu",
+            "cuda",
+            "mps",
+        )  # torch lists what none has heard of
+        reason = f": {str(error).splitlines()[0].rstrip('.')}" if named else ""
         raise RequirementError(
-            f"There is no device {device!r} here: {str(error).splitlines()[0]}",
+            f"There is no device {device!r} here{reason}.",
             requirement="device",
             hint='Use "auto", "cpu", "cuda", "cuda:1" or "mps".',
         ) from error

@@ -185,3 +185,13 @@ def test_an_empty_sequence_and_a_strange_letter_are_errors(toy):
 def test_what_a_model_cannot_do_is_a_capability_error(toy):
     with pytest.raises(CapabilityError):
         toy().generate("ACG", max_new_bases=3)
+
+
+def test_what_is_no_text_is_refused_by_its_number(toy):
+    with pytest.raises(SequenceError, match="sequence 2 is of type int, not text"):
+        toy().embed(["ACGT", 3])
+
+
+def test_a_variant_is_named_as_it_was_given(toy):
+    with pytest.raises(SequenceError, match=r"Variant 1 \(2:A:G\) disagrees with the reference"):
+        toy().variant_effects("ACGT", [(2, "A", "G")])

@@ -233,3 +233,9 @@ def test_selecting_imports_no_heavy_package() -> None:
         "heavy = {'torch', 'numpy', 'transformers'} & set(sys.modules); assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
+
+
+def test_the_nearest_refusal_is_the_one_that_misses_least(make: Make) -> None:
+    zoo = [make("a-large", parameters=40_000_000_000), make("z-small", parameters=600_000_000)]
+    refused = decide(Requirements.of({"memory": "1GB"}), zoo, described(10**9)).rejected
+    assert [each.id for each in refused] == ["z-small", "a-large"]

@@ -9,7 +9,7 @@ from ..manifest import words
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of DESIGN's requirement table that hardware has no part in."""
+    """Add the flags that hardware has no part in."""
     group = parser.add_argument_group("what the model must be able to do")
     group.add_argument("--task", metavar="TASK", help=f"one of {', '.join(words.TASKS)}")
     group.add_argument("--length", metavar="BP", help='input length: 12000, "12kb", "1Mb"')
@@ -20,7 +20,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--scaling", metavar="WORD", help=f"time grows at most so: {', '.join(words.GROWTHS)}"
     )
-    group.add_argument("--resolution", metavar="BP", type=float, help="bp a token at most")
+    group.add_argument("--resolution", metavar="BP", help="bp a token at most")
     group.add_argument(
         "--inputs",
         metavar="WORDS",

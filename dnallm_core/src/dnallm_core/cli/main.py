@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from ..errors import DnallmError, did_you_mean, nearest
+from ..errors import DnallmError, RequirementError, did_you_mean, nearest
 
 # name -> (module, one line of help); a module is imported when its command is called
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -37,6 +37,23 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("import_", "draft a manifest for a published checkpoint"),
     "registry": ("registry", "validate and add registry rows"),
 }
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose complaint is a sentence with the nearest flag, not a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        typed = message.removeprefix("unrecognized arguments: ").split(" ")[0]
+        if message.startswith("unrecognized arguments: "):
+            flags = [each for each in self._option_string_actions if each.startswith("--")]
+            near = nearest(typed.partition("=")[0], flags)
+            message = f"it does not take {typed!r}"
+        else:
+            near = ()
+        raise RequirementError(
+            f"{self.prog}: {message.rstrip('.')}.",
+            hint=did_you_mean(near) or f"`{self.prog} --help` lists what it takes.",
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -95,7 +112,7 @@ def dispatch(arguments: list[str]) -> int:
     if name not in COMMANDS:
         return _added(name, rest)
     module = importlib.import_module(f"{__package__}.{COMMANDS[name][0]}")
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"dnallm {name}",
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -110,7 +127,7 @@ def _parsed(
 ) -> int:
     try:
         options = parser.parse_args(rest)
-    except SystemExit as stop:  # argparse has printed what is wrong, or the help
+    except SystemExit as stop:  # argparse has printed the help
         return 2 if stop.code else 0
     options.command_line = [name, *rest]
     return int((run_command or options.run)(options) or 0)
@@ -125,9 +142,7 @@ def _added(name: str, rest: list[str]) -> int:
         offered.update(commands)
     if name in offered:
         summary, fill = offered[name]
-        parser = argparse.ArgumentParser(
-            prog=f"dnallm {name}", description=summary, allow_abbrev=False
-        )
+        parser = _Parser(prog=f"dnallm {name}", description=summary, allow_abbrev=False)
         fill(parser)
         return _parsed(parser, rest, None)
     close = did_you_mean(nearest(name, [*COMMANDS, *offered]))

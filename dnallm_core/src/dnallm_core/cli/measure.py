@@ -6,10 +6,10 @@ import argparse
 from dataclasses import asdict
 from typing import Any
 
+from .. import values
 from ..catalog import catalog
 from ..errors import RequirementError
 from ..manifest import words
-from ..selection import values
 from ..selection.requirements import MODES
 from .output import print_json, print_table, say, size
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from .. import capabilities
 from ..catalog import Catalog, catalog
-from ..manifest.model import ModelManifest
 from .filters import add_filters, read_filters
 from .output import bp, count, print_json, print_table, say
 
@@ -87,14 +85,7 @@ def _chosen(zoo: Catalog, options: argparse.Namespace) -> list[dict[str, Any]]:
     asked = {**read_filters(options), "family": options.family}
     if options.installed:
         asked["installed"] = True
-    requirements = capabilities.checked(asked)
-    if not requirements:
-        return list(zoo.rows.values())
-    return [
-        row
-        for row in zoo.rows.values()
-        if capabilities.keeps(ModelManifest.from_row(row), requirements)
-    ]
+    return zoo.rows_keeping(asked)
 
 
 def _record(row: dict[str, Any]) -> dict[str, Any]:

@@ -171,9 +171,9 @@ def _positive(text: str) -> int:
 
 
 def _length(text: str) -> int:
-    from ..capabilities import parse_length
+    from ..values import length
 
     try:
-        return parse_length(text)
+        return length(text)
     except RequirementError as error:
         raise argparse.ArgumentTypeError(str(error)) from None

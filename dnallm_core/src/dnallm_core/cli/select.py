@@ -103,4 +103,4 @@ def _nothing(selection: Selection) -> str:
     nearest = selection.rejected[0]
     reason = nearest.reasons[0]
     fix = f" ({reason.fix})" if reason.fix else ""
-    return f"dnallm: nothing fits. The nearest is {nearest.id}: it {reason.message}{fix}."
+    return f"dnallm: nothing fits. The nearest is {nearest.id}: {reason.message}{fix}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from xml.sax.saxutils import escape
 
-from ..selection.values import show_memory
+from ..values import show_memory
 from . import Comparison
 
 WIDTH, HEIGHT = 760, 420

@@ -119,8 +119,16 @@ def collate(model: Model, ids: Sequence[Sequence[int]]) -> dict[str, Tensor]:
 
 
 def as_list(sequences: str | Sequence[str]) -> list[str]:
-    """One sequence or several, as a list."""
-    return [sequences] if isinstance(sequences, str) else list(sequences)
+    """One sequence or several, as a list. Raises SequenceError for what is no text."""
+    listed = [sequences] if isinstance(sequences, str) else list(sequences)
+    for number, each in enumerate(listed, start=1):
+        if not isinstance(each, str):
+            raise SequenceError(
+                f"sequence {number} is of type {type(each).__name__}, not text.",
+                record=f"sequence {number}",
+                hint='Give strings such as "ACGT".',
+            )
+    return listed
 
 
 def require(model: Model, protocol: type, what: str, task: str) -> None:

@@ -257,11 +257,10 @@ def _checked(model: Model, text: str, variant: Any, number: int) -> tuple[int, s
         variant if isinstance(variant, tuple) else (variant.pos, variant.ref, variant.alt)
     )
     ref, alt = normalised(ref), normalised(alt)
-    record = f"variant {number} ({position}:{ref}:{alt})"
+    record = f"Variant {number} ({position}:{ref}:{alt})"
     if not set(ref + alt) <= set(BASES) or not ref or not alt or ref == alt:
         raise SequenceError(
-            f"{record.capitalize()} cannot be scored: both alleles must be spelt in A, C, G, T, "
-            "and differ.",
+            f"{record} cannot be scored: both alleles must be spelt in A, C, G, T, and differ.",
             record=record,
             position=position,
         )
@@ -269,7 +268,7 @@ def _checked(model: Model, text: str, variant: Any, number: int) -> tuple[int, s
     found = text[max(at, 0) : at + len(ref)]
     if at < 0 or found != ref:
         raise SequenceError(
-            f"{record.capitalize()} disagrees with the reference: it has "
+            f"{record} disagrees with the reference: it has "
             f"{found or 'no base'} at position {position}, not {ref}.",
             record=record,
             position=position,
@@ -278,7 +277,7 @@ def _checked(model: Model, text: str, variant: Any, number: int) -> tuple[int, s
     reason = why_not(model, ref, alt)
     if reason:
         raise SequenceError(
-            f"{record.capitalize()} cannot be scored: {reason}.", record=record, position=position
+            f"{record} cannot be scored: {reason}.", record=record, position=position
         )
     return position, ref, alt
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .. import values
 from ..errors import UnknownModelError
-from . import values
 
 
 @dataclass(frozen=True, slots=True)

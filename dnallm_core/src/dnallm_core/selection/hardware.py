@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from .. import values
 from ..footprint.predict import Prediction, prediction
 from ..footprint.records import Records
 from ..manifest.model import ModelManifest
 from ..resources.machine import Device, Resources
-from . import values
 from .decisions import Refusal
 from .requirements import Requirements
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from .. import values
 from ..manifest import words
 from ..manifest.model import ModelManifest
-from . import values
 from .decisions import Check, Refusal
 from .requirements import Requirements
 

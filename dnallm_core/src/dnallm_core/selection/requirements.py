@@ -5,43 +5,20 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import RequirementError, did_you_mean, nearest
+from .. import criteria, values
+from ..errors import RequirementError
 from ..manifest import words
 from ..manifest.lines import line_of
-from . import values
 
 SETTINGS = ("zero-shot", "probe", "fine-tuned", "LoRA")
 EVIDENCE_DOMAINS = (*words.DOMAINS, "multi")
-_ORGANISMS = {  # what people ask for -> its domain
-    **dict.fromkeys(("homo", "humans", "hg", "grch"), "human"),
-    **dict.fromkeys(("mus", "mice", "mm", "murine"), "mouse"),
-    **dict.fromkeys(
-        ("rat", "drosophila", "fly", "zebrafish", "celegans", "worm", "chicken", "pig", "cow",
-         "animal", "mammal", "vertebrate", "insect"), "animal-other"),
-    **dict.fromkeys(
-        ("arabidopsis", "maize", "zea", "rice", "oryza", "wheat", "tomato", "soybean", "crop"),
-        "plant"),
-    **dict.fromkeys(("saccharomyces", "cerevisiae", "s cerevisiae"), "yeast"),
-    **dict.fromkeys(("fungus", "aspergillus", "candida"), "fungi"),
-    **dict.fromkeys(("plasmodium", "trypanosoma", "protozoa"), "protist"),
-    **dict.fromkeys(
-        ("bacteria", "bacterium", "bacterial", "ecoli", "e coli", "escherichia", "archaea",
-         "microbe", "microbial", "metagenome"), "prokaryote"),
-    **dict.fromkeys(
-        ("phage", "bacteriophage", "viral", "sars", "covid", "hiv", "influenza"), "virus"),
-}  # fmt: skip
 WEIGHTS = ("bundled", "local", "any")
 MODES = ("inference", "training")
-KNOWN_LICENCES = (
-    "Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0",
-    "CC-BY-NC-4.0", "CC-BY-NC-SA-4.0", "GPL-3.0-only", "GPL-3.0-or-later", "AGPL-3.0-only",
-    "LGPL-3.0-only", "MPL-2.0", "PolyForm-Noncommercial-1.0.0", "Unlicense",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +64,7 @@ class Requirements:
         for typed, value in given.items():
             name = typed.replace("-", "_")
             if name not in _READERS:
-                raise _unknown(typed)
+                raise criteria.unknown(typed, NAMES)
             if value is not None and value != ():
                 read[name] = _READERS[name](value)
         made = cls(**read)
@@ -142,84 +119,10 @@ def read_file(path: str | Path) -> dict[str, Any]:
     return table
 
 
-def _unknown(name: str) -> RequirementError:
-    near = nearest(name.replace("-", "_"), NAMES)
-    return RequirementError(
-        f"There is no requirement {name!r}.",
-        requirement=name,
-        hint=did_you_mean(near) or f"There are: {', '.join(NAMES)}.",
-    )
-
-
-def _one_of(name: str, options: Iterable[str]) -> Callable[[object], str]:
-    return lambda value: values.word(value, options, name)
-
-
-def _domain(name: str, options: Iterable[str]) -> Callable[[object], str]:
-    """A reader of domains that knows which one an organism belongs to, and says so."""
-
-    def read(value: object) -> str:
-        typed = re.sub(r"[^a-z]+", " ", str(value).lower()).strip()
-        found = _ORGANISMS.get(typed) or _ORGANISMS.get(typed.split(" ")[0])
-        if found is not None:
-            raise RequirementError(
-                f"{name}: {value!r} is no domain.", requirement=name, hint=did_you_mean([found])
-            )
-        return values.word(value, options, name)
-
-    return read
-
-
 def _subtask(value: object) -> str:
     from ..evidence import subtasks  # the vocabulary is the evidence's own
 
     return values.word(value, subtasks(), "subtask")
-
-
-def _resolution(value: object) -> float:
-    if isinstance(value, str):
-        value = re.sub(r"\s*bp\s*$", "", value)
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        number = 0.0
-    if not 0 < number < 10**6 or isinstance(value, bool):
-        raise RequirementError(
-            f"resolution: {value!r} is no number of bp a token.",
-            requirement="resolution",
-            hint="Write 1 for single bases.",
-        )
-    return number
-
-
-def _inputs(value: object) -> tuple[str, ...]:
-    parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, Iterable):
-        raise RequirementError(f"inputs: {value!r} is no list of inputs.", requirement="inputs")
-    read = {values.word(part, words.INPUTS, "inputs") for part in parts}
-    return tuple(each for each in words.INPUTS if each in read | {"sequence"})
-
-
-def _licence(value: object) -> str:
-    parts = value.split(",") if isinstance(value, str) else value
-    if not isinstance(parts, Iterable):
-        raise RequirementError(f"licence: {value!r} is no licence.", requirement="licence")
-    read = []
-    for part in parts:
-        typed = str(part).strip()
-        options = ("any", "commercial", *KNOWN_LICENCES)
-        known = next((each for each in options if each.lower() == typed.lower()), None)
-        if known is None and not re.fullmatch(r"[A-Za-z][\w.+]*-[\w.+-]*\d[\w.+-]*", typed):
-            raise RequirementError(
-                f"licence: {typed!r} is neither `any`, `commercial` nor an SPDX id.",
-                requirement="licence",
-                hint=did_you_mean(nearest(typed, options))
-                or "SPDX ids: https://spdx.org/licenses.",
-            )
-        read.append(known or typed)
-    if not read:
-        raise RequirementError("licence: the list is empty.", requirement="licence")
-    return ",".join(dict.fromkeys(read))
 
 
 def _gpu(value: object) -> str:
@@ -233,31 +136,23 @@ def _path(value: object) -> str:
 
 
 _READERS: dict[str, Callable[[Any], Any]] = {
-    "task": _one_of("task", words.TASKS),
+    **criteria.READERS,
     "subtask": _subtask,
-    "setting": _one_of("setting", SETTINGS),
-    "domain": _domain("domain", EVIDENCE_DOMAINS),
-    "trained_on": _domain("trained_on", words.DOMAINS),
-    "length": values.length,
-    "direction": _one_of("direction", words.DIRECTIONS),
-    "architecture": _one_of("architecture", words.ARCHITECTURES),
-    "scaling": _one_of("scaling", words.GROWTHS),
-    "resolution": _resolution,
-    "inputs": _inputs,
-    "licence": _licence,
-    "weights": _one_of("weights", WEIGHTS),
+    "setting": criteria.one_of("setting", SETTINGS),
+    "domain": criteria.domain("domain", EVIDENCE_DOMAINS),
+    "weights": criteria.one_of("weights", WEIGHTS),
     "memory": values.memory,
     "gpu": _gpu,
     "devices": lambda value: values.count(value, "devices"),
-    "dtype": _one_of("dtype", words.DTYPES),
-    "evidence": _one_of("evidence", words.GRADES),
+    "dtype": criteria.one_of("dtype", words.DTYPES),
+    "evidence": criteria.one_of("evidence", words.GRADES),
     "batch": lambda value: values.count(value, "batch"),
-    "mode": _one_of("mode", MODES),
+    "mode": criteria.one_of("mode", MODES),
     "sequences": lambda value: values.count(value, "sequences"),
     "time": values.duration,
     "lengths_from": _path,
 }
-NAMES = tuple(_READERS)
+NAMES = tuple(each.name for each in dataclasses.fields(Requirements))
 
 # What two requirements can say that no model keeps, whatever its maker does: (name, value) pairs.
 _IMPOSSIBLE = (

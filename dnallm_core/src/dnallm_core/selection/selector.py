@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from .. import values
 from ..footprint.records import Records
 from ..footprint.work import operations
 from ..manifest import words
 from ..manifest.model import ModelManifest
 from ..resources.machine import Resources
-from . import values
 from .decisions import Check, Decision, Refusal, Rejection, Selection
 from .defaults import Default, defaults
 from .hardware import Fit, fit
@@ -121,15 +121,21 @@ def decide(
         requirements=asked.to_dict(),
         resources=resources.to_dict(),
         ranked=decisions,
-        rejected=tuple(sorted(rejected, key=lambda each: (_misses(each), each.id))),
+        rejected=tuple(sorted(rejected, key=lambda each: (*_misses(each), each.id))),
         notes=tuple(notes),
         citations=evidence.citations(cited) if evidence is not None else {},
         checks_of=checks_of,
     )
 
 
-def _misses(rejection: Rejection) -> int:
-    return len(rejection.reasons)
+def _misses(rejection: Rejection) -> tuple[int, float]:
+    """By how little: how many reasons there are, then how many times more of each is needed."""
+    factor = 1.0
+    for reason in rejection.reasons:
+        if isinstance(reason.needed, (int, float)) and isinstance(reason.available, (int, float)):
+            low, high = sorted((float(reason.needed), float(reason.available)))
+            factor *= high / low if low > 0 else high + 1
+    return len(rejection.reasons), factor
 
 
 def _too_little_evidence(least: str, standing: Standing | None) -> list[Refusal]:

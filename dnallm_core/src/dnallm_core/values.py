@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ..errors import RequirementError, did_you_mean, nearest
+from .errors import RequirementError, did_you_mean, nearest
 
 _NUMBER = re.compile(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?(?:[eE][0-9]+)?)\s*([A-Za-z]*)\s*")
 _LENGTHS = {"": 1, "b": 1, "bp": 1, "nt": 1, "k": 10**3, "kb": 10**3, "kbp": 10**3, "m": 10**6,
