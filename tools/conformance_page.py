@@ -6,12 +6,15 @@ python tools/conformance_page.py --check    exit 1 where what is committed diffe
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 
 from dnallm_core.testing import CHECKS, TIERS
 
-PAGE = Path(__file__).resolve().parent.parent / "docs/conformance.md"
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs/conformance.md"
+TRIAL = ROOT / "tests/core/testing/test_mutations.py"
 HEAD = """\
 # The conformance kit
 
@@ -61,7 +64,20 @@ def page() -> str:
             if each.tier == tier:
                 promise = " ".join(each.promise.split()).replace("|", "\\|").replace("``", "`")
                 parts.append(f"| {each.code} | `{each.name}` | {each.about} | {promise} |")
+    names = {each.code: each.name for each in CHECKS}
+    parts.append("\n## The mutation trial\n\n| lie or fault | caught by |\n|---|---|")
+    parts += [f"| {name} | {code} `{names[code]}` |" for name, code in lies()]
     return "\n".join(parts) + "\n"
+
+
+def lies() -> list[tuple[str, str]]:
+    """(what is told, the check that must catch it), as the trial itself has them."""
+    spec = importlib.util.spec_from_file_location("trial", TRIAL)
+    assert spec is not None
+    assert spec.loader is not None
+    trial = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(trial)
+    return [(each.name, each.code) for each in trial.LIES] + list(trial.OTHERS)
 
 
 def main() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import site
 import subprocess
 import sys
 from pathlib import Path
@@ -93,7 +92,8 @@ def test_four_backends_build_what_one_environment_runs(tmp_path):
     )
     # torch and the like are those of this environment: they are not what is on trial
     (place,) = home.glob("lib/python*/site-packages")
-    (place / "beside.pth").write_text("\n".join(site.getsitepackages()) + "\n")
+    beside = [each for each in sys.path if each.endswith("site-packages")]
+    (place / "beside.pth").write_text("\n".join(beside) + "\n")
     only = ",".join(PLUGINS)
     environment = {**os.environ, "DNALLM_ONLY": only, "DNALLM_CACHE": str(tmp_path / "cache")}
     found = json.loads(_dnallm(environment, "plugins", "--json", python=python).stdout)
