@@ -51,6 +51,13 @@ def folder(tmp_path):
     (tmp_path / "reads.csv").write_text(
         "name,sequence\n" + "".join(f"r{n},{sequence[n * 100 : n * 100 + 90]}\n" for n in range(5))
     )
+    (tmp_path / "labelled.csv").write_text(
+        "name,sequence,label,gene\n"
+        + "".join(
+            f"r{n},{sequence[n * 200 : n * 200 + 90]},{'yes' if n % 2 else 'no'},gene{n // 3}\n"
+            for n in range(40)
+        )
+    )
     return tmp_path
 
 
