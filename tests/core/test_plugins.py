@@ -34,6 +34,16 @@ def test_discovery_imports_no_plugin_code(laboratory):
 BROKEN = {
     "bad TOML": ({"manifest": "families = ["}, "manifest", "this is not valid TOML"),
     "binary junk": ({"manifest": b"\xff\x00\x01"}, "manifest", "this is not text"),
+    "a hundred megabytes": (
+        {"manifest": b"#" * 100_000_000},
+        "manifest",
+        "a manifest of 100,000,000 bytes is not read",
+    ),
+    "odd letters in an id": (
+        {"manifest": 'schema = 1\napi = ">=1,<2"\n[families."t\u00f6y\u202e"]\ntitle = "x"\n'},
+        "manifest",
+        "dnallm.toml:3: families",
+    ),
     "a missing file": ({"manifest": None}, "manifest", "the file does not exist"),
     "an empty file": ({"manifest": ""}, "manifest", "schema: is missing"),
     "another format": ({"manifest": "schema = 9"}, "manifest", "the file is of format 9"),
