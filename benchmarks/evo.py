@@ -104,14 +104,14 @@ def beside_linear_maps(
     return wall, ours, statistics.median(bare)
 
 
-def steady(bases: int) -> dict[str, Any]:
-    """Seconds a decoded base, over a tenth of the bases each."""
+def steady(bases: int, *, attention: bool) -> list[float]:
+    """Processor milliseconds a decoded base, over each tenth of the bases."""
     config = Evo2Config(
         hidden_size=64,
         num_layers=4,
         inner_mlp_size=128,
-        attn_layer_idxs=[3],
-        hcs_layer_idxs=[0],
+        attn_layer_idxs=[3] if attention else [],
+        hcs_layer_idxs=[0] if attention else [0, 3],
         hcm_layer_idxs=[1],
         hcl_layer_idxs=[2],
     )
@@ -121,7 +121,7 @@ def steady(bases: int) -> dict[str, Any]:
     for _ in range(10):
         _, processor = timed(lambda: [module(token, state=state) for _ in range(bases // 10)])
         costs.append(round(1e3 * processor / (bases // 10), 3))
-    return {"decoded": bases, "cpu_ms_a_base": costs}
+    return costs
 
 
 def main() -> None:
@@ -139,7 +139,11 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     with torch.inference_mode():
         if given.steady:
-            print(json.dumps(steady(given.steady)))
+            costs = {
+                "hyena_blocks_alone": steady(given.steady, attention=False),
+                "one_block_of_attention_in_four": steady(given.steady, attention=True),
+            }
+            print(json.dumps({"decoded": given.steady, "cpu_ms_a_base_by_tenths": costs}))
             return
         before = peak()
         module = network(given.model, given.blocks or None, getattr(torch, given.dtype))
