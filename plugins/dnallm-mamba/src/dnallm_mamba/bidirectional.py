@@ -64,27 +64,23 @@ class BiMamba(nn.Module):
 
 
 class BothStrands(nn.Module):
-    """One mixer for both strands (RCPSWrapper, section 3.2): the second sees its strand as its own.
-
-    Strands are (2, batch, length, width) in the first strand's orientation. ``submodule`` is the
-    authors' name.
-    """
+    """One mixer for both strands (RCPSWrapper, section 3.2); ``submodule`` is the authors' name."""
 
     def __init__(self, submodule: nn.Module) -> None:
         super().__init__()
         self.submodule = submodule
 
-    def forward(self, strands: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(2, batch, length, width) -> the same; ``mask`` (batch, length), 1 where real."""
-        other_mask = None if mask is None else mask.flip(-1)
-        own, other = strands[0], turned(strands[1])
-        if strands.shape[2] > SEGMENT:  # one after the other: half the memory
-            return torch.stack(
-                [self.submodule(own, mask), turned(self.submodule(other, other_mask))]
-            )
-        masks = None if mask is None or other_mask is None else torch.cat([mask, other_mask])
+    def forward(self, own: Tensor, other: Tensor, mask: Tensor | None = None) -> tuple[Any, Any]:
+        """Two (batch, length, width), each in its strand's own orientation -> the same.
+
+        ``mask`` (batch, length), 1 where real, in the orientation of the first.
+        """
+        if own.shape[1] > SEGMENT and not torch.is_grad_enabled():  # in turn: half the memory
+            other_mask = None if mask is None else mask.flip(-1)
+            return self.submodule(own, mask), self.submodule(other, other_mask)
+        masks = None if mask is None else torch.cat([mask, mask.flip(-1)])
         own, other = self.submodule(torch.cat([own, other]), masks).chunk(2)
-        return torch.stack([own, turned(other)])
+        return own, other
 
 
 def turned(strand: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from transformers import initialization as init
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
 
-from .bidirectional import BiMamba, BothStrands
+from .bidirectional import BiMamba, BothStrands, turned
 from .mamba import Mamba, MambaSettings
 from .mamba2 import Mamba2, Mamba2Settings
 from .scan import engine_name
@@ -115,13 +115,13 @@ class StrandedEmbedding(nn.Module):
         self.register_buffer("complement_map", torch.tensor(list(config.complement_map.values())))
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(batch, length) -> strands (2, batch, length, d_model), the second with channels flipped."""
+        """(batch, length) -> (batch, length, 2 d_model), the second half with channels flipped."""
         own, other = self.embedding(ids), self.embedding(self.complement_map[ids]).flip(-1)
-        return torch.stack([own, other])
+        return torch.cat([own, other], dim=-1)
 
 
 class CaduceusEmbeddings(nn.Module):
-    """Token ids -> states: (batch, length, d_model), or both strands' with ``rcps``."""
+    """Token ids -> states (batch, length, d_model), twice as wide with ``rcps``."""
 
     def __init__(self, config: CaduceusConfig) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class CaduceusEmbeddings(nn.Module):
         )
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(batch, length) -> (batch, length, d_model), or (2, batch, length, d_model)."""
+        """(batch, length) -> (batch, length, width)."""
         states: Tensor = self.word_embeddings(ids)
         return states
 
@@ -166,12 +166,16 @@ class StrandedBlock(GradientCheckpointingLayer):
         self.mixer = BothStrands(make_mixer(config))
         self.norm = CaduceusNorm(config)
 
-    def forward(self, strands: Tensor, mask: Tensor | None = None) -> Tensor:
-        """(2, batch, length, d_model) -> the same."""
+    def forward(
+        self, own: Tensor, other: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Both strands' (batch, length, d_model), in the first's orientation -> the same."""
         if self.exchanges:
-            strands = strands.flip(0)
-        mixed = self.mixer(norm_strands(self.norm, strands), mask)
-        return (strands.float() if self.residual_in_fp32 else strands) + mixed
+            own, other = other, own
+        mixed = self.mixer(self.norm(own), self.norm(turned(other)), mask)
+        if self.residual_in_fp32:
+            own, other = own.float(), other.float()
+        return own + mixed[0], other + turned(mixed[1])
 
 
 class StrandedHead(nn.Module):
@@ -202,18 +206,17 @@ class CaduceusBackbone(nn.Module):
 
     def forward(self, embedded: Tensor, mask: Tensor | None, keep: bool) -> list[Tensor]:
         """States after the embedding and each block if ``keep``; the last after the final norm."""
-        stream = embedded
-        kept = [self.joined(stream)] if keep else []
+        stream = embedded.chunk(2, dim=-1) if self.rcps else (embedded,)
+        kept = [embedded] if keep else []
         for layer in self.layers:
-            stream = layer(stream, mask)
+            out = layer(*stream, mask)
+            stream = out if self.rcps else (out,)
             if keep:
-                kept.append(self.joined(stream))
-        normed = norm_strands(self.norm_f, stream) if self.rcps else self.norm_f(stream)
-        return [*kept[:-1], self.joined(normed)]
-
-    def joined(self, strands: Tensor) -> Tensor:
-        """(2, batch, length, d_model) -> (batch, length, 2 d_model), as the authors hold it."""
-        return torch.cat([strands[0], strands[1]], dim=-1) if self.rcps else strands
+                kept.append(torch.cat(stream, dim=-1))
+        normed = [self.norm_f(stream[0])]
+        if self.rcps:
+            normed.append(self.norm_f(stream[1].flip(-1)).flip(-1))
+        return [*kept[:-1], torch.cat(normed, dim=-1) if self.rcps else normed[0]]
 
 
 class CaduceusPreTrainedModel(PreTrainedModel):
@@ -348,11 +351,6 @@ def make_mixer(config: CaduceusConfig) -> nn.Module:
         config.bidirectional_strategy,
         config.bidirectional_weight_tie,
     )
-
-
-def norm_strands(norm: nn.Module, strands: Tensor) -> Tensor:
-    """(2, batch, length, d_model) -> the same: each strand normed in its own orientation."""
-    return torch.stack([norm(strands[0]), norm(strands[1].flip(-1)).flip(-1)])
 
 
 def tied_keys(config: CaduceusConfig, prefix: str) -> dict[str, str]:
