@@ -121,7 +121,7 @@ def test_a_full_disk_is_exit_code_3_and_says_how_to_go_on(command, monkeypatch):
 
     monkeypatch.setattr(runs, "write_part", full)
     code, _, err = command(*_embed("in.fa", "-o", "out.tsv"))
-    assert code == 3
+    assert code == 3, err
     assert "The disk is full: out.tsv could not be finished." in err
     assert "it goes on from there" in err
 

@@ -2,6 +2,7 @@
 
 dnallm embed MODEL genes.fa -o genes.parquet
 dnallm embed MODEL genome.fa --window 512 --stride 256 -o genome.zarr
+dnallm embed MODEL --regions genes.bed --genome genome.fa -o genes.h5ad
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from .running import (
     add_output,
     add_windows,
     finish,
+    input_settings,
     open_model,
     read_input,
 )
@@ -41,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         open_model(options),
         read_input(options),
         options.output,
-        source=options.input,
+        **input_settings(options),
         pooling=options.pooling,
         layer=options.layer,
         tokens=options.tokens,

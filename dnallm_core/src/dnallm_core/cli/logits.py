@@ -13,6 +13,7 @@ from .running import (
     add_output,
     add_windows,
     finish,
+    input_settings,
     open_model,
     read_input,
 )
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
         open_model(options),
         read_input(options),
         options.output,
-        source=options.input,
+        **input_settings(options),
         window=options.window,
         stride=options.stride,
         batch_tokens=options.batch_tokens,

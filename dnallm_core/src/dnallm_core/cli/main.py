@@ -126,7 +126,10 @@ def _parsed(
     parser: argparse.ArgumentParser, rest: list[str], run_command: Any, name: str = ""
 ) -> int:
     try:
-        options = parser.parse_args(rest)
+        try:  # an optional input may stand anywhere among the flags
+            options = parser.parse_intermixed_args(rest)
+        except TypeError:  # not where a command has commands of its own
+            options = parser.parse_args(rest)
     except SystemExit as stop:  # argparse has printed the help
         return 2 if stop.code else 0
     options.command_line = [name, *rest]

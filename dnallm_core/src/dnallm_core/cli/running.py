@@ -49,7 +49,9 @@ def add_output(parser: argparse.ArgumentParser, formats: str) -> None:
 def add_input(parser: argparse.ArgumentParser) -> None:
     """Add a file of sequences and how it is read."""
     parser.add_argument(
-        "input", help="FASTA, FASTQ, CSV, TSV, Parquet or lines, compressed or not; - for stdin"
+        "input",
+        nargs="?",
+        help="FASTA, FASTQ, CSV, TSV, Parquet or lines, compressed or not; - for stdin",
     )
     group = parser.add_argument_group("reading")
     group.add_argument("--format", help="fasta, fastq, table or lines (default: told by content)")
@@ -57,6 +59,9 @@ def add_input(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--name-column", help="a table's column of names")
     group.add_argument("--skip-empty", action="store_true", help="leave out empty records")
     group.add_argument("--duplicates", help="of a name: error, suffix or keep")
+    group.add_argument("--regions", metavar="FILE", help="BED or GFF, in place of an input")
+    group.add_argument("--genome", metavar="FASTA", help="where --regions lie")
+    group.add_argument("--contig-names", metavar="RULE", help='"chr", or a table of two columns')
 
 
 def add_windows(parser: argparse.ArgumentParser) -> None:
@@ -126,9 +131,14 @@ def open_model(options: argparse.Namespace) -> Model:
 
 
 def read_input(options: argparse.Namespace) -> Iterator[Record]:
-    """The records of the input that the flags say."""
+    """The records of the input that the flags say: a file's, or the sequences of regions."""
     from ..sequences.files import read_records
 
+    by_region = bool(options.regions and options.genome)
+    if by_region == bool(options.input) or bool(options.regions) != bool(options.genome):
+        raise RequirementError("Give an input, or --regions with --genome, one of the two.")
+    if by_region:
+        return _regions(options)
     return read_records(
         options.input,
         format=options.format,
@@ -137,6 +147,26 @@ def read_input(options: argparse.Namespace) -> Iterator[Record]:
         skip_empty=options.skip_empty,
         duplicates=options.duplicates,
     )
+
+
+def _regions(options: argparse.Namespace) -> Iterator[Record]:
+    from ..sequences.files import read_regions, region_records
+
+    with open_genome(options) as genome:
+        yield from region_records(read_regions(options.regions), genome)
+
+
+def input_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What a task is told of its input: where it comes from, and the genome that it lies in."""
+    if not options.regions:
+        return {"source": options.input}
+    from ..tasks.run import file_digest
+
+    digest = file_digest(Path(options.genome)) if Path(options.genome).is_file() else None
+    return {
+        "source": options.regions,
+        "genome": {"genome": options.genome, "genome_sha256": digest},
+    }
 
 
 def finish(options: argparse.Namespace, record: dict[str, Any]) -> int:

@@ -16,6 +16,7 @@ from .running import (
     add_output,
     add_windows,
     finish,
+    input_settings,
     open_model,
     read_input,
 )
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         open_model(options),
         read_input(options),
         options.output,
-        source=options.input,
+        **input_settings(options),
         per_base=options.per_base,
         both_strands=options.both_strands,
         window=options.window,

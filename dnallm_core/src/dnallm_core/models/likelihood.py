@@ -15,25 +15,23 @@ Positions that are not A, C, G or T are not scored and not counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CapabilityError, RequirementError
+from ..errors import RequirementError
 from ..sequences.alphabet import reverse_complement
-from .batching import ROWS_A_BATCH, TOKENS_A_BATCH, as_list, batches, collate, encode, require
+from .batching import as_list, batches, encode, require
+from .masked_likelihood import known_only, log_probability, masked, masked_singly
 from .prompts import letters_of, normalised_text
 from .protocols import CarriesState, PredictsBases
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
 
-    from ..sequences.tokenizers import Encoding, Tokenizer
+    from ..sequences.tokenizers import Encoding
     from .model import Model
 
-BASES = "ACGT"
 REDUCTIONS = ("mean", "sum", "none")
 STREAMED_CHUNK = 16_384  # tokens; longer sequences go through a network that carries state
 
@@ -108,7 +106,9 @@ def score(
 def _per_base(model: Model, sequences: list[str], limits: dict[str, int]) -> list[Any]:
     if model.manifest.direction == "causal":
         return list(_causal(model, sequences, limits))
-    return [_masked(model, each, limits) for each in sequences]
+    if model.tokenizer.base_ids is not None:
+        return masked_singly(model, sequences, limits)
+    return [masked(model, each, limits) for each in sequences]
 
 
 def _causal(model: Model, sequences: list[str], limits: dict[str, int]) -> Iterator[Any]:
@@ -130,7 +130,7 @@ def _causal(model: Model, sequences: list[str], limits: dict[str, int]) -> Itera
             for place, row in enumerate(batch.rows):
                 count = len(batch.encodings[place].ids)
                 targets = batch.inputs["input_ids"][place, 1:count]
-                found = _log_probability(values[place, : count - 1], targets)
+                found = log_probability(values[place, : count - 1], targets)
                 taken[short[row]] = found.cpu().numpy()
     for row, encoding in enumerate(encodings):
         letters = letters_of(model.tokenizer, sequences[row])
@@ -140,7 +140,7 @@ def _causal(model: Model, sequences: list[str], limits: dict[str, int]) -> Itera
         per_base[starts[single]] = taken[row][single]
         for at in np.flatnonzero(ends - starts > 1):
             per_base[starts[at] : ends[at]] = taken[row][at] / (ends[at] - starts[at])
-        yield _known_only(per_base, letters)
+        yield known_only(per_base, letters)
 
 
 def _streamed(model: Any, ids: list[int]) -> Any:
@@ -155,178 +155,6 @@ def _streamed(model: Any, ids: list[int]) -> Any:
             values, state = model.advance(chunk, state)
             rows = values[0] if before is None else torch.cat([before, values[0]])
             targets = chunk[0] if before is not None else chunk[0, 1:]
-            parts.append(_log_probability(rows[:-1], targets).cpu().numpy())
+            parts.append(log_probability(rows[:-1], targets).cpu().numpy())
             before = rows[-1:].clone()
     return np.concatenate(parts)
-
-
-def _log_probability(rows: Tensor, targets: Tensor) -> Tensor:
-    """Log softmax of (tokens, vocabulary) at the targets, without the full table in float32."""
-    import torch
-
-    if rows.shape[0] == 0:
-        return rows.new_zeros(0, dtype=torch.float32)
-    pieces = [
-        part.float().gather(1, ids[:, None])[:, 0] - torch.logsumexp(part.float(), dim=1)
-        for part, ids in zip(rows.split(4096), targets.split(4096), strict=True)
-    ]
-    return torch.cat(pieces)
-
-
-def _known_only(per_base: Any, sequence: str) -> Any:
-    import numpy as np
-
-    known = np.frombuffer(sequence.encode(), dtype=np.uint8)
-    per_base[~np.isin(known, np.frombuffer(BASES.encode(), dtype=np.uint8))] = np.nan
-    return per_base
-
-
-def _masked(model: Model, sequence: str, limits: dict[str, int]) -> Any:
-    import numpy as np
-
-    positions = [at for at, base in enumerate(sequence) if base in BASES]
-    per_base = np.full(len(sequence), np.nan, dtype=np.float32)
-    table = base_log_probabilities(model, [(sequence, at) for at in positions], **limits)
-    if table is None:
-        return _token_wise(model, sequence, limits)
-    for at, row in zip(positions, table, strict=True):
-        per_base[at] = row[BASES.index(sequence[at])]
-    return per_base
-
-
-@dataclass(frozen=True, slots=True)
-class _Query:
-    """One masked copy of one sequence, and what is read from it."""
-
-    ids: list[int]
-    readings: list[tuple[int, int, list[int]]]  # (which question, token index, four ids)
-
-
-def base_log_probabilities(
-    model: Model, questions: Sequence[tuple[str, int]], **limits: int
-) -> NDArray[np.float32] | None:
-    """Log P(A, C, G, T at a position | the rest of its sequence), (questions, 4) float32, nats.
-
-    ``questions``: (sequence, 0-based position). Positions that the same masked tokens answer share
-    one forward. None where the tokenizer's tokens do not single bases out (byte-pair).
-    """
-    import numpy as np
-    import torch
-
-    require(model, PredictsBases, "has no head that predicts tokens", "masked-prediction")
-    assert isinstance(model, PredictsBases)
-    found = _queries(model, questions)
-    if found is None:
-        return None
-    result = np.full((len(questions), 4), np.nan, dtype=np.float32)
-    with torch.inference_mode():
-        for queries in _grouped(found, **limits):
-            inputs = collate(model, [each.ids for each in queries])
-            values = model.token_logits(inputs)
-            for row, query in enumerate(queries):
-                for number, token, four in query.readings:
-                    chosen = values[row, token, four].float()
-                    result[number] = torch.log_softmax(chosen, dim=0).cpu().numpy()
-    return result
-
-
-def _queries(model: Model, questions: Sequence[tuple[str, int]]) -> list[_Query] | None:
-    encodings: dict[str, Encoding] = {}
-    shared: dict[tuple[str, tuple[int, ...]], list[tuple[int, int, list[int]]]] = {}
-    mask = _mask_id(model)
-    for number, (sequence, position) in enumerate(questions):
-        if sequence not in encodings:
-            (encodings[sequence],) = encode(model, [sequence])
-        covering = _covering(encodings[sequence], position)
-        if not covering:
-            return None
-        reading = _reading(model.tokenizer, encodings[sequence], sequence, position, covering)
-        if reading is None:
-            return None
-        shared.setdefault((sequence, covering), []).append((number, *reading))
-    queries = []
-    for (sequence, covering), readings in shared.items():
-        ids = list(encodings[sequence].ids)
-        for token in covering:
-            ids[token] = mask
-        queries.append(_Query(ids, readings))
-    return queries
-
-
-def _mask_id(model: Model) -> int:
-    found = model.tokenizer.mask_id
-    if found is None:
-        raise CapabilityError(f"{model.manifest.id} has no mask token to predict bases with.")
-    return found
-
-
-def _covering(encoding: Encoding, position: int) -> tuple[int, ...]:
-    return tuple(
-        index for index, (start, end) in enumerate(encoding.offsets) if start <= position < end
-    )
-
-
-def _reading(
-    tokenizer: Tokenizer,
-    encoding: Encoding,
-    sequence: str,
-    position: int,
-    covering: Iterable[int],
-) -> tuple[int, list[int]] | None:
-    """The covering token in which the base stands nearest to the middle, and its four spellings."""
-
-    def off_centre(index: int) -> float:
-        start, end = encoding.offsets[index]
-        return abs((start + end - 1) / 2 - position)
-
-    for index in sorted(covering, key=lambda each: (off_centre(each), each)):
-        start, end = encoding.offsets[index]
-        four = []
-        for base in BASES:
-            letters = sequence[start:position] + base + sequence[position + 1 : end]
-            ids = tokenizer.encode(letters, special_tokens=False).ids
-            if len(ids) != 1 or ids[0] == tokenizer.unknown_id or ids[0] in four:
-                break
-            four.append(ids[0])
-        if len(four) == 4:
-            return index, four
-    return None
-
-
-def _grouped(
-    queries: list[_Query], *, tokens: int = TOKENS_A_BATCH, rows: int = ROWS_A_BATCH
-) -> Iterator[list[_Query]]:
-    by_length: dict[int, list[_Query]] = {}
-    for query in queries:
-        by_length.setdefault(len(query.ids), []).append(query)
-    for length, group in by_length.items():
-        most = max(1, min(rows, tokens // length))
-        for at in range(0, len(group), most):
-            yield group[at : at + most]
-
-
-def _token_wise(model: Model, sequence: str, limits: dict[str, int]) -> Any:
-    """Each token masked alone; its log-probability shared equally by its bases."""
-    import numpy as np
-    import torch
-
-    assert isinstance(model, PredictsBases)
-    (encoding,) = encode(model, [sequence])
-    mask = _mask_id(model)
-    queries = []
-    for index, (start, end) in enumerate(encoding.offsets):
-        if end > start:
-            ids = list(encoding.ids)
-            ids[index] = mask
-            queries.append(_Query(ids, [(index, index, [])]))
-    per_base = np.full(len(sequence), np.nan, dtype=np.float32)
-    with torch.inference_mode():
-        for group in _grouped(queries, **limits):
-            values = model.token_logits(collate(model, [each.ids for each in group]))
-            for row, query in enumerate(group):
-                index = query.readings[0][1]
-                target = torch.tensor([encoding.ids[index]], device=values.device)
-                value = float(_log_probability(values[row, index : index + 1], target)[0])
-                start, end = encoding.offsets[index]
-                per_base[start:end] = value / (end - start)
-    return _known_only(per_base, sequence)

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import SequenceError
-from ..sequences.alphabet import normalised, reverse_complement
+from ..sequences.alphabet import BASES, normalised, reverse_complement
 from .base_likelihoods import log_likelihoods, scores_substitutions
 from .batching import require
 from .contig import Contig
-from .likelihood import BASES, base_log_probabilities, score
+from .likelihood import score
+from .masked_likelihood import base_log_probabilities
 from .placed_windows import published_window
 from .protocols import PredictsBases, PredictsRates, TakesAlignment
 

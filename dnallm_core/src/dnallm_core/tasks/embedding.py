@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ def embed_file(
     output: Path,
     *,
     source: Path | str = "-",
+    genome: Mapping[str, Any] | None = None,
     pooling: str = "mean",
     layer: int = -1,
     tokens: bool = False,
@@ -82,7 +83,7 @@ def embed_file(
         output,
         {
             "pooling": pooling, "layer": layer, "tokens": tokens, "both_strands": both_strands,
-            "window": window, "stride": stride, "batch_tokens": batch_tokens,
+            "window": window, "stride": stride, "batch_tokens": batch_tokens, **(genome or {}),
         },
         overwrite=overwrite,
         quiet=quiet,

@@ -3,7 +3,8 @@
 While a run goes on, ``OUTPUT.partial/`` holds its settings and one file for each part that is done.
 At the end the parts become ``OUTPUT`` in one rename, ``OUTPUT.run.json`` records how it was made,
 and the folder goes. A run that was interrupted goes on from its parts when it is started again with
-the same settings; with others it is refused.
+the same settings; with others it is refused. One that has no part
+yet is nothing to keep.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Run:
             if before == self.settings:
                 self.resumed_parts = self.parts_done()
                 return
-            if not self.overwrite:
+            if not self.overwrite and self.parts_done():
                 changed = sorted(
                     key
                     for key in {*before, *self.settings}

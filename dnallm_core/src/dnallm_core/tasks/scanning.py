@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..models import Model, PredictsMaskedBases, PredictsRates
 from ..models.batching import TOKENS_A_BATCH
-from ..models.likelihood import BASES
 from ..models.placed_windows import fitting
 from ..models.variants import substitution_effects
 from ..sequences.alignment import Alignment
+from ..sequences.alphabet import BASES
 from ..sequences.files import Genome, Region
 from .genomes import check_window, contig_of, genome_settings
 from .job import Job

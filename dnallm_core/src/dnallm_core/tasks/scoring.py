@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ def score_file(
     output: Path,
     *,
     source: Path | str = "-",
+    genome: Mapping[str, Any] | None = None,
     per_base: bool = False,
     both_strands: bool = False,
     window: int | None = None,
@@ -88,7 +89,7 @@ def score_file(
         output,
         {
             "per_base": per_base, "both_strands": both_strands, "window": window,
-            "stride": stride, "batch_tokens": batch_tokens,
+            "stride": stride, "batch_tokens": batch_tokens, **(genome or {}),
         },
         overwrite=overwrite,
         quiet=quiet,
@@ -140,6 +141,7 @@ def logits_file(
     output: Path,
     *,
     source: Path | str = "-",
+    genome: Mapping[str, Any] | None = None,
     window: int | None = None,
     stride: int | None = None,
     batch_tokens: int = TOKENS_A_BATCH,
@@ -182,7 +184,7 @@ def logits_file(
         model,
         source,
         output,
-        {"window": window, "stride": stride, "batch_tokens": batch_tokens},
+        {"window": window, "stride": stride, "batch_tokens": batch_tokens, **(genome or {})},
         overwrite=overwrite,
         quiet=quiet,
         endings=(*ENDINGS, ".npy", ".h5ad"),

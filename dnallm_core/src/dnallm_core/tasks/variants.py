@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ..models import Model
 from ..models.batching import TOKENS_A_BATCH
 from ..models.contig import Contig
-from ..models.likelihood import BASES
 from ..models.placed_windows import fitting
 from ..models.variants import contig_effects, why_not, window_size
 from ..sequences.alignment import Alignment
+from ..sequences.alphabet import BASES
 from ..sequences.files import Genome, ReferenceCheck, Variant
 from .genomes import check_window, contig_of, genome_settings
 from .job import Job
