@@ -256,7 +256,7 @@ def test_every_command_of_the_overview_exists_and_explains_itself(capsys):
         (("models", "--family", "toi"), "family: there is no 'toi'."),
         (
             ("embed", "toy"),
-            "required: input, -o/--output. `dnallm embed --help` lists what it takes.",
+            "required: -o/--output. `dnallm embed --help` lists what it takes.",
         ),
         (
             ("embed", "toy", "in.fa", "-o", "x.tsv", "--layer", "two"),
