@@ -9,12 +9,14 @@ import sys
 import numpy as np
 import pytest
 from dnallm_core.errors import (
+    CapabilityError,
     CheckpointError,
     IntegrityError,
     OutputError,
     RequirementError,
 )
 from dnallm_core.sequences.alphabet import reverse_complement
+from dnallm_core.tasks import adapters
 from dnallm_core.tasks.baselines import kmer_baseline
 from dnallm_core.tasks.finetuning import Recipe, begin_run, fine_tune, finish_run
 from dnallm_core.tasks.labelled import read_labelled
@@ -159,6 +161,35 @@ def test_unknown_methods_and_missing_libraries_are_sentences(
     monkeypatch.setitem(sys.modules, "accelerate", None)
     with pytest.raises(RequirementError, match=r"accelerate is needed.*dnallm-core\[train\]"):
         fine_tune(toy(), _trial(write_rows, motif(20)), FAST, tmp_path / "out")
+
+
+def test_adapters_stand_on_the_way_to_the_head_and_layers_of_one_weight_share_one(toy):
+    pytest.importorskip("peft")
+    import torch
+
+    model = toy()
+    layers = model.module.bert.encoder.layer
+    layers[1].output.dense.weight = layers[0].output.dense.weight
+    count = adapters.insert(model, rank=2)
+    assert count == 11  # of 2 layers of 6; the masked-language-modelling head has none
+    assert layers[1].output.dense is layers[0].output.dense
+    for name, parameter in model.module.named_parameters():
+        assert parameter.requires_grad == ("lora_" in name)
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    with_adapters = model.embed("ACGTTGCA")
+    adapters.merge(model.module)
+    assert not any("lora" in name for name, _ in model.module.named_parameters())
+    np.testing.assert_allclose(model.embed("ACGTTGCA"), with_adapters, rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_without_linear_layers_takes_no_adapters(convolution):
+    pytest.importorskip("peft")
+    model = convolution()
+    del model.module.mix
+    model.token_states = lambda inputs, layer: model.module.embedding(inputs["input_ids"])
+    with pytest.raises(CapabilityError, match="calls no linear layer"):
+        adapters.insert(model, rank=2)
 
 
 @pytest.fixture

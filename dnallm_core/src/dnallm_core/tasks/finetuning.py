@@ -149,7 +149,7 @@ def _one_run(
             parameter.requires_grad_(recipe.method == "full")
     inserted = 0
     if recipe.method == "lora":
-        inserted = adapters.insert(model.module, rank=recipe.rank)
+        inserted = adapters.insert(model, rank=recipe.rank, layer=recipe.layer)
     trained = sum(each.numel() for each in network.parameters() if each.requires_grad)
     say(f"training {trained:,} of {sum(each.numel() for each in network.parameters()):,} numbers")
     batch, accumulate = recipe.batch, recipe.accumulate
@@ -173,10 +173,7 @@ def _one_run(
     )
     counts = {"trained_parameters": trained, "training_rows": len(training)}
     if recipe.method == "lora":
-        idle = adapters.unused(model.module)
         counts["adapters"] = inserted
-        if idle:
-            say(f"{idle} of {inserted} adapters learned nothing: the network reads past them")
         adapters.merge(model.module)
     outputs = network.outputs(network.rows(test.sequences, test.names))
     np.save(work / "predicted.npy", objective.predictions(outputs))

@@ -44,7 +44,8 @@ class Leakage:
             f"{self.rows:,} of the {self.of:,} test sequences ({self.share:.1%}) have a "
             f"near-duplicate in training ({', '.join(self.names[:3])}"
             + (" …" if self.rows > 3 else "")
-            + "): the figures flatter. --split identity keeps such sequences together."
+            + "): the figures flatter. A split by identity (--split identity, without --test) keeps "
+            "such sequences together."
         )
 
 
