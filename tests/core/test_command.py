@@ -192,7 +192,7 @@ def test_generation_writes_fasta_and_repeats_with_its_seed(command, tmp_path):
     flags = ["--weights", "toy-causal-0", "--device", "cpu", "--quiet", "--seed", "7"]
     for name in ("a.fa", "b.fa"):
         assert (
-            command("generate", "toy-causal", "--prompt", "ACGT", "--bases", "20", "--samples", "2",
+            command("generate", "toy-causal", "--prompt", "ACGT", "--bases", "20bp", "--samples", "2",
                     "-o", name, *flags)[0]
             == 0
         )  # fmt: skip
@@ -250,7 +250,10 @@ def test_every_command_of_the_overview_exists_and_explains_itself(capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("select", "--lenght", "5"), "does not take '--lenght'. Did you mean \"--length\""),
+        (
+            ("select", "--lenght", "5"),
+            "dnallm: select does not take '--lenght'. Did you mean",
+        ),
         (("select", "--resolution", "fine"), "resolution: 'fine' is no number of bp a token."),
         (("models", "--inputs", "alignmnt"), 'Did you mean "alignment"?'),
         (("models", "--family", "toi"), "family: there is no 'toi'."),
@@ -273,3 +276,16 @@ def test_a_wrong_flag_is_one_sentence(command, arguments, sentence):
     assert (code, out) == (2, "")
     assert sentence in err
     assert err.count("\n") == 1
+
+
+def test_a_track_is_written_from_a_pipe(command, tmp_path, monkeypatch):
+    bigwig = pytest.importorskip("pyBigWig")
+    outputs = {}
+    for given, output in (("in.fa", "file.bw"), ("-", "pipe.bw")):
+        with (tmp_path / "in.fa").open() as piped:
+            monkeypatch.setattr("sys.stdin", piped)
+            arguments = ["score", "toy-causal", "--weights", "toy-causal-0", given, "--per-base"]
+            code, _, err = command(*arguments, "--device", "cpu", "-o", output)
+        assert code == 0, err
+        outputs[output] = bigwig.open(str(tmp_path / output)).values("b", 1, 6)
+    assert outputs["pipe.bw"] == outputs["file.bw"]

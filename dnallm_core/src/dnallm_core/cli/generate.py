@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from .running import add_model, add_output, finish, open_model
+from .running import add_model, add_output, finish, open_model, read_length
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("input", nargs="?", help="a file of prompts, as for embed; - for stdin")
     parser.add_argument("--prompt", action="append", default=[], help="a prompt; may be repeated")
-    parser.add_argument("--bases", type=int, required=True, metavar="N", help="bp to add")
+    parser.add_argument("--bases", type=read_length, required=True, metavar="BP", help="bp to add")
     parser.add_argument("--samples", type=int, default=1, metavar="N", help="continuations each")
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--top-k", type=int)

@@ -7,23 +7,12 @@ from __future__ import annotations
 
 import argparse
 
-from .running import (
-    add_input,
-    add_model,
-    add_output,
-    add_windows,
-    finish,
-    input_settings,
-    open_model,
-    read_input,
-)
+from .running import add_output, add_sequences, finish, open_model, read_input, settings_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
-    add_model(parser)
-    add_input(parser)
-    add_windows(parser)
+    add_sequences(parser)
     add_output(parser, ".tsv .csv .npy .npz .parquet .zarr .h5ad")
 
 
@@ -35,11 +24,6 @@ def run(options: argparse.Namespace) -> int:
         open_model(options),
         read_input(options),
         options.output,
-        **input_settings(options),
-        window=options.window,
-        stride=options.stride,
-        batch_tokens=options.batch_tokens,
-        overwrite=options.overwrite,
-        quiet=options.quiet,
+        **settings_of(options),
     )
     return finish(options, record)

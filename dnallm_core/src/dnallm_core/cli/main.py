@@ -43,15 +43,17 @@ class _Parser(argparse.ArgumentParser):
     """An argument parser whose complaint is a sentence with the nearest flag, not a page of usage."""
 
     def error(self, message: str) -> NoReturn:
+        name = self.prog.removeprefix("dnallm ")
         typed = message.removeprefix("unrecognized arguments: ").split(" ")[0]
         if message.startswith("unrecognized arguments: "):
             flags = [each for each in self._option_string_actions if each.startswith("--")]
             near = nearest(typed.partition("=")[0], flags)
-            message = f"it does not take {typed!r}"
+            message = f"{name} does not take {typed!r}"
         else:
             near = ()
+            message = f"{name}: {message}"
         raise RequirementError(
-            f"{self.prog}: {message.rstrip('.')}.",
+            f"{message.rstrip('.')}.",
             hint=did_you_mean(near) or f"`{self.prog} --help` lists what it takes.",
         )
 

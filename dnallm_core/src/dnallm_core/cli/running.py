@@ -66,8 +66,10 @@ def add_input(parser: argparse.ArgumentParser) -> None:
 
 def add_windows(parser: argparse.ArgumentParser) -> None:
     """Add windows of long sequences."""
-    parser.add_argument("--window", type=_length, metavar="BP", help="cut sequences into windows")
-    parser.add_argument("--stride", type=_length, metavar="BP", help="from window to window")
+    parser.add_argument(
+        "--window", type=read_length, metavar="BP", help="cut sequences into windows"
+    )
+    parser.add_argument("--stride", type=read_length, metavar="BP", help="from window to window")
 
 
 def add_genome(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +83,7 @@ def add_genome(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--contig-names", metavar="RULE", help='"chr" (chr1 is 1), or a table of two columns'
     )
-    parser.add_argument("--window", type=_length, metavar="BP", help="bp around a base")
+    parser.add_argument("--window", type=read_length, metavar="BP", help="bp around a base")
     parser.add_argument("--one-strand", action="store_true", help="the forward strand alone")
 
 
@@ -105,6 +107,25 @@ def open_alignment_of(options: argparse.Namespace, genome: Genome) -> Alignment 
 
     names = list(genome.lengths)
     return open_alignment(options.alignment, contig=names[0] if len(names) == 1 else None)
+
+
+def add_sequences(parser: argparse.ArgumentParser) -> None:
+    """Add what every task over a file of sequences takes: a model, the file, windows."""
+    add_model(parser)
+    add_input(parser)
+    add_windows(parser)
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """The keywords of every task over a file of sequences."""
+    return {
+        **input_settings(options),
+        "window": options.window,
+        "stride": options.stride,
+        "batch_tokens": options.batch_tokens,
+        "overwrite": options.overwrite,
+        "quiet": options.quiet,
+    }
 
 
 def open_model(options: argparse.Namespace) -> Model:
@@ -200,7 +221,8 @@ def _positive(text: str) -> int:
     return value
 
 
-def _length(text: str) -> int:
+def read_length(text: str) -> int:
+    """A flag's length in bp, as ``12000`` or ``12kb``."""
     from ..values import length
 
     try:

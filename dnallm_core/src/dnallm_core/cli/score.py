@@ -9,24 +9,19 @@ Causal models give the log-likelihood, masked ones the pseudo-log-likelihood tak
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .running import (
-    add_input,
-    add_model,
-    add_output,
-    add_windows,
-    finish,
-    input_settings,
-    open_model,
-    read_input,
-)
+from .running import add_output, add_sequences, finish, open_model, read_input, settings_of
+
+if TYPE_CHECKING:
+    from ..sequences.files import Record
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
-    add_model(parser)
-    add_input(parser)
-    add_windows(parser)
+    add_sequences(parser)
     parser.add_argument("--per-base", action="store_true", help="a value a base")
     parser.add_argument("--both-strands", action="store_true", help="the mean over both strands")
     add_output(parser, ".tsv .csv .npz .parquet .zarr, and .bw with --per-base")
@@ -36,21 +31,22 @@ def run(options: argparse.Namespace) -> int:
     """Score the input."""
     from ..tasks.scoring import score_file
 
+    records: Iterable[Record] = read_input(options)
     contigs = []
     if options.per_base and options.output.name.lower().endswith((".bw", ".bigwig")):
-        contigs = [(each.name, len(each.sequence)) for each in read_input(options)]
+        if (
+            options.input is not None and not Path(options.input).is_file()
+        ):  # what comes through a pipe comes once
+            records = list(records)
+        contigs = [(each.name, len(each.sequence)) for each in records]
+        records = records if isinstance(records, list) else read_input(options)
     record = score_file(
         open_model(options),
-        read_input(options),
+        records,
         options.output,
-        **input_settings(options),
         per_base=options.per_base,
         both_strands=options.both_strands,
-        window=options.window,
-        stride=options.stride,
         contigs=contigs,
-        batch_tokens=options.batch_tokens,
-        overwrite=options.overwrite,
-        quiet=options.quiet,
+        **settings_of(options),
     )
     return finish(options, record)
