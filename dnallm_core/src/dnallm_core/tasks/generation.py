@@ -36,7 +36,12 @@ def generate_file(
     """
     import numpy as np
 
-    require(model, CarriesState, "cannot generate: it carries no state", "generation")
+    require(
+        model,
+        CarriesState,
+        "cannot continue a sequence: it keeps no state of what came before",
+        "generation",
+    )
 
     def compute(part: list[Record]) -> Table:
         # all samples of a prompt in one call, which gives each a random stream of its own
