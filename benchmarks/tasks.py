@@ -34,7 +34,7 @@ from dnallm_core.sequences.alphabet import reverse_complement
 from dnallm_core.sequences.files import Genome, Record, Variant, read_records
 from dnallm_core.sequences.tokenizers import tokenizer_for
 from dnallm_core.tasks.embedding import embed_file
-from dnallm_core.tasks.pieces import pieces
+from dnallm_core.tasks.pieces import bases, bases_of, pieces
 from dnallm_core.tasks.pipeline import Pipeline, in_parts
 from dnallm_core.tasks.progress import Progress
 from dnallm_core.tasks.run import Run
@@ -59,7 +59,13 @@ def tiny(causal: bool = False) -> Tiny:
 
     family = catalog().family("hyenadna" if causal else "caduceus")
     assert family is not None
-    facts = replace(family, reverse_complement="none", max_length=1024, max_tokens=1024)
+    facts = replace(
+        family,
+        reverse_complement="none",
+        special_tokens_in_mean=True,
+        max_length=1024,
+        max_tokens=1024,
+    )
     specs = facts.tokenizer if isinstance(facts.tokenizer, tuple) else (facts.tokenizer,)
     tokenizer = tokenizer_for(specs, folder=None, vocabulary_size=None)
     torch.manual_seed(0)
@@ -288,11 +294,11 @@ def genome(folder: Path, rounds: int) -> None:
 
 def reads(folder: Path, rounds: int, count: int = 200_000) -> None:
     path = folder / "reads.fastq.gz"
-    bases = "".join(random.Random(1).choices("ACGT", k=1_000_000))
+    letters = "".join(random.Random(1).choices("ACGT", k=1_000_000))
     with gzip.open(path, "wt", compresslevel=4) as file:
         for number in range(count):
             at = number * 977 % 999_900
-            file.write(f"@read:{number}\n{bases[at : at + 100]}\n+\n{'F' * 100}\n")
+            file.write(f"@read:{number}\n{letters[at : at + 100]}\n+\n{'F' * 100}\n")
 
     def bare() -> None:
         with gzip.open(path, "rt") as file:
@@ -304,12 +310,12 @@ def reads(folder: Path, rounds: int, count: int = 200_000) -> None:
         with Run(target, {}, overwrite=True) as run:
             Pipeline(
                 run,
-                in_parts(pieces(read_records(path), None), len, 1 << 20),
+                in_parts(pieces(read_records(path), None), bases, 1 << 20),
                 prepare=lambda part: part,
                 compute=lambda part: Table(
-                    {"length": np.fromiter(map(len, part), dtype=np.int64, count=len(part))}
+                    {"length": np.fromiter(map(bases, part), dtype=np.int64, count=len(part))}
                 ),
-                size=lambda part: sum(map(len, part)),
+                size=bases_of,
                 progress=Progress(quiet=True),
             ).go()
             (folder / "done").write_text("")

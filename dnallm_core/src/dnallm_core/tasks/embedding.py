@@ -14,7 +14,7 @@ from ..sequences.files import Record
 from ..sequences.tokenizers import Encoding
 from .job import PART_BASES, Job
 from .memory import BatchLimit
-from .pieces import Piece, pieces, windows_for
+from .pieces import Piece, bases, bases_of, pieces, windows_for
 from .pipeline import in_parts
 from .table import Table
 
@@ -90,10 +90,10 @@ def embed_file(
         endings=ENDINGS,
     )  # fmt: skip
     return job.carry_out(
-        lambda: in_parts(pieces(records, cut), len, PART_BASES),
+        lambda: in_parts(pieces(records, cut), bases, PART_BASES),
         prepare=prepare,
         compute=compute,
-        size=lambda part: sum(map(len, part)),
+        size=bases_of,
         total=total,
     )
 

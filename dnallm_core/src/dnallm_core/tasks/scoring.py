@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..models import Model, PredictsBases
 from ..models.batching import TOKENS_A_BATCH, encode, require
@@ -12,7 +12,7 @@ from ..models.likelihood import logits_of, score
 from ..sequences.files import Record
 from .job import PART_BASES, Job
 from .memory import BatchLimit
-from .pieces import Piece, pieces, windows_for
+from .pieces import Piece, bases, bases_of, pieces, windows_for
 from .pipeline import in_parts
 from .table import Table
 
@@ -46,7 +46,7 @@ def score_file(
     cut = windows_for(model, window, stride)
     limit = BatchLimit(batch_tokens)
 
-    def compute(part: list[Piece]) -> Table:
+    def compute(part: list[Any]) -> Table:
         texts = [each.sequence for each in part]
         found = limit.attempt(
             lambda most: score(model, texts, reduce="none", both_strands=both_strands, tokens=most)
@@ -67,7 +67,7 @@ def score_file(
             }
         )
 
-    def chosen() -> Iterator[Piece]:
+    def chosen() -> Iterator[Piece | _Owned]:
         if not (per_base and cut is not None):
             yield from pieces(records, cut)
             return
@@ -97,28 +97,26 @@ def score_file(
         details={"contigs": list(contigs)},
     )  # fmt: skip
     return job.carry_out(
-        lambda: in_parts(chosen(), len, PART_BASES),
+        lambda: in_parts(chosen(), bases, PART_BASES),
         prepare=lambda part: part,
         compute=compute,
-        size=lambda part: sum(map(len, part)),
+        size=bases_of,
         total=total,
     )
 
 
-class _Owned(Piece):
+class _Owned(NamedTuple):
     """A window that speaks for [owned_start, owned_end) of its record."""
 
-    __slots__ = ("owned_end", "owned_start")
-
-    def __init__(
-        self, name: str, start: int, end: int, sequence: str, owned_start: int, owned_end: int
-    ) -> None:
-        super().__init__(name, start, end, sequence)
-        object.__setattr__(self, "owned_start", owned_start)
-        object.__setattr__(self, "owned_end", owned_end)
+    name: str
+    start: int
+    end: int
+    sequence: str
+    owned_start: int
+    owned_end: int
 
 
-def _base_table(part: list[Piece], found: list[Any]) -> Table:
+def _base_table(part: list[Any], found: list[Any]) -> Table:
     import numpy as np
 
     chrom: list[str] = []
@@ -190,9 +188,9 @@ def logits_file(
         endings=(*ENDINGS, ".npy", ".h5ad"),
     )
     return job.carry_out(
-        lambda: in_parts(pieces(records, cut), len, PART_BASES // 8),
+        lambda: in_parts(pieces(records, cut), bases, PART_BASES // 8),
         prepare=lambda part: part,
         compute=compute,
-        size=lambda part: sum(map(len, part)),
+        size=bases_of,
         total=total,
     )
