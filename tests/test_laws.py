@@ -18,6 +18,7 @@ PLUGINS = sorted((ROOT / "plugins").iterdir())
 # from the top down: a floor may import those below it, never above
 FLOORS = [
     {"cli"},
+    {"opening"},
     {"testing", "measuring", "scaffold"},
     {"tasks"},
     {"loading", "models", "choosing", "comparing"},

@@ -28,6 +28,8 @@ WINDOW = 512
 KINDS = ("synonymous", "missense", "stop gained")
 COLOURS = ("#4477aa", "#ccbb44", "#ee6677")
 
+BINS = [each / 4 for each in range(-18, 15)]  # nats
+
 BASES = "TCAG"
 AMINO_ACIDS = "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"
 CODE = {
@@ -110,7 +112,7 @@ def draw(
     figure.colorbar(picture, ax=heat, label="effect (nats)")
     for kind, colour in zip(KINDS, COLOURS, strict=True):
         kinds.hist(
-            effects[kind], bins=80, density=True, histtype="step", linewidth=1.8, color=colour,
+            effects[kind], bins=BINS, density=True, histtype="step", linewidth=1.8, color=colour,
             label=f"{kind} ({len(effects[kind]):,})",
         )  # fmt: skip
         kinds.axvline(median(effects[kind]), color=colour, linestyle=":")

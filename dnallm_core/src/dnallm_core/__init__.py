@@ -15,7 +15,7 @@ from .catalog import Catalog, catalog
 
 if TYPE_CHECKING:
     from .choosing import select
-    from .loading import load
+    from .opening import load
     from .manifest.model import ModelManifest
     from .models import Model
 
@@ -25,7 +25,7 @@ __all__ = ["Catalog", "Model", "ModelManifest", "catalog", "load", "select"]
 _HOMES = {
     "Model": ".models",
     "ModelManifest": ".manifest.model",
-    "load": ".loading",
+    "load": ".opening",
     "select": ".choosing",
 }
 

@@ -35,7 +35,7 @@ def load(
     """Load a model.
 
     ``name``: a model's id or alias; with ``weights`` (a folder in the layout that its authors
-    publish) the name of a family first; or a folder that ``dnallm train`` wrote. ``config``:
+    publish) the name of a family first. ``config``:
     settings under the authors' argument names, where they publish no configuration file.
     ``device``: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``. ``dtype``:
     ``auto`` (float32 on a CPU; the authors' own where the device has it), ``float32``,
@@ -45,10 +45,6 @@ def load(
     Raises UnknownModelError, PluginError, WeightsUnavailableError, IntegrityError, CheckpointError.
     """
     zoo = zoo if zoo is not None else catalog()
-    if weights is None and name not in zoo and (Path(name) / "model.json").is_file():
-        from .tasks.trained import load_trained
-
-        return load_trained(name, device=device, dtype=dtype, zoo=zoo).model
     manifest = _manifest(zoo, name, from_folder=weights is not None)
     implementation = find_implementation(manifest)
     provenance: dict[str, Any] = {"model": manifest.id, "plugin": manifest.plugin}

@@ -130,7 +130,7 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
 
 def open_model(options: argparse.Namespace) -> Model:
     """Load the model that the flags say, and tell what became of it."""
-    from ..loading import load
+    from ..opening import load
     from ..tasks.run import COMMAND
 
     COMMAND.set(options.command_line)
