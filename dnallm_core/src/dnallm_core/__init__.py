@@ -15,9 +15,9 @@ from .catalog import Catalog, catalog
 
 if TYPE_CHECKING:
     from .choosing import select
-    from .opening import load
     from .manifest.model import ModelManifest
     from .models import Model
+    from .opening import load
 
 __version__ = "2.0.0"
 __all__ = ["Catalog", "Model", "ModelManifest", "catalog", "load", "select"]
