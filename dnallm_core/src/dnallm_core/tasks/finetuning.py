@@ -153,14 +153,14 @@ def _one_run(
     trained = sum(each.numel() for each in network.parameters() if each.requires_grad)
     say(f"training {trained:,} of {sum(each.numel() for each in network.parameters()):,} numbers")
     batch, accumulate = recipe.batch, recipe.accumulate
-    lengths = {len(model.tokenizer.encode(each).ids) for each in data.sequences}
+    rows = [_with_targets(network, objective, each) for each in (training, validation)]
+    lengths = {len(row["input_ids"]) for part in rows for row in part}
     if not model.pads and len(lengths) > 1:
         batch, accumulate = 1, batch * accumulate  # its rows cannot be padded
     found = learn(
         network,
         objective,
-        _with_targets(network, objective, training),
-        _with_targets(network, objective, validation),
+        *rows,
         work=work,
         seed=seed,
         epochs=recipe.epochs,
