@@ -150,8 +150,9 @@ def plain_score(model: Model, texts: list[str]) -> np.ndarray:
     found = []
     for ids, mask in batches(model, texts):
         logits = model.module(input_ids=ids, attention_mask=mask).logits[:, :-1]
-        taken = torch.log_softmax(logits, -1).gather(2, ids[:, 1:, None])[..., 0] * mask[:, 1:]
-        found.append(taken.sum(1) / mask[:, 1:].sum(1))
+        bases = torch.nn.functional.pad(mask[:, 2:], (0, 1))  # the token behind them not counted
+        taken = torch.log_softmax(logits, -1).gather(2, ids[:, 1:, None])[..., 0] * bases
+        found.append(taken.sum(1) / bases.sum(1))
     return torch.cat(found).numpy()
 
 
