@@ -195,3 +195,15 @@ def test_what_is_no_text_is_refused_by_its_number(toy):
 def test_a_variant_is_named_as_it_was_given(toy):
     with pytest.raises(SequenceError, match=r"Variant 1 \(2:A:G\) disagrees with the reference"):
         toy().variant_effects("ACGT", [(2, "A", "G")])
+
+
+def test_bases_that_the_tokenizer_loses_are_told_once(toy):
+    model = toy()
+    with pytest.warns(UserWarning, match="knows no token for 2 of the 6 letters of sequence 1"):
+        model.embed("ACRYGT")
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.embed("ACRYGT")
+        toy(seed=5).embed("ACGTN")

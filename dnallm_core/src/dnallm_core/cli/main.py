@@ -6,6 +6,7 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -60,12 +61,18 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit with its code (see ``DnallmError.exit_code``)."""
+    warnings.showwarning = _said  # a sentence, without the line of code that it came from
     code = run(list(sys.argv[1:] if arguments is None else arguments))
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
+
+
+def _said(message: Warning | str, category: type[Warning], *_details: object) -> None:
+    if category is UserWarning:  # ours; a library's notes to programmers are not for users
+        sys.stderr.write(f"dnallm: {message}\n")
 
 
 def run(arguments: list[str]) -> int:

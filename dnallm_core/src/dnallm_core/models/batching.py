@@ -41,7 +41,8 @@ def encode(
 
     Sequences are normalised first (upper case, U as T; the model's own tags, as ``<R>``, may stand
     among the bases) unless ``literal``. Raises SequenceError for one that is empty or beyond a hard
-    limit, by its name or number; beyond a trained length there is one warning.
+    limit, by its name or number; beyond a trained length there is one warning, and one a model for
+    the first sequence of which the tokenizer loses bases.
     """
     encodings = []
     for number, sequence in enumerate(sequences):
@@ -51,8 +52,23 @@ def encode(
             raise SequenceError(f"{record} is empty.", record=record)
         encoding = model.tokenizer.encode(text, special_tokens=special_tokens)
         check_length(model, model.tokenizer.length(text), len(encoding.ids), record)
+        _tell_of_losses(model, text, encoding, record)
         encodings.append(encoding)
     return encodings
+
+
+def _tell_of_losses(model: Model, text: str, encoding: Encoding, record: str) -> None:
+    """Warn, once a model, of bases that no token stands for, as its authors' tokenizer has it."""
+    if model.has_told_of_losses:
+        return
+    tokenizer = model.tokenizer
+    reached = max((end for _, end in encoding.offsets), default=0)
+    if tokenizer.unknown_id not in encoding.ids and reached == tokenizer.length(text):
+        return
+    sentence = tokenizer.losses(text).sentence(record)
+    if sentence:
+        model.has_told_of_losses = True
+        warnings.warn(f"{sentence} (Said once.)", stacklevel=4)
 
 
 def check_length(model: Model, length: int, tokens: int, record: str) -> None:

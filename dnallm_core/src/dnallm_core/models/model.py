@@ -47,6 +47,8 @@ class Model:
     folder: Path | None = None
     """The checkpoint that the network was read from."""
 
+    has_told_of_losses: bool = False
+
     def __init__(
         self,
         manifest: ModelManifest,
