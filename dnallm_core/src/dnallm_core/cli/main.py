@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from ..errors import DnallmError, RequirementError, did_you_mean, nearest
 
@@ -70,7 +70,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def _said(message: Warning | str, category: type[Warning], *_details: object) -> None:
+def _said(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     if category is UserWarning:  # ours; a library's notes to programmers are not for users
         sys.stderr.write(f"dnallm: {message}\n")
 
