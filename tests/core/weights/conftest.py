@@ -147,7 +147,24 @@ class Handler(BaseHTTPRequestHandler):
             ]
             content = {"branches": refs, "tags": [], "converts": []}
         else:
-            siblings = [{"rfilename": each} for each in repository.files]
+            siblings = [
+                {
+                    "rfilename": each,
+                    "size": len(content),
+                    **(
+                        {
+                            "lfs": {
+                                "sha256": hashlib.sha256(content).hexdigest(),
+                                "size": len(content),
+                                "pointerSize": 130,
+                            }
+                        }
+                        if len(content) >= LARGE
+                        else {}
+                    ),
+                }
+                for each, content in repository.files.items()
+            ]
             content = {"id": f"{owner}/{name}", "sha": repository.commit, "siblings": siblings}
         body = json.dumps(content).encode()
         return self.reply(200, {"Content-Type": "application/json"}, body)
@@ -189,10 +206,11 @@ class Handler(BaseHTTPRequestHandler):
         asked = self.headers.get("Range")
         if self.headers.get("If-Range", etag) != etag or tamper == "ignores ranges":
             asked = None
-        start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+        first, _, last = (asked or "").removeprefix("bytes=").partition("-")
+        start = int(first or 0)
         if asked and (start >= total or tamper == "416"):
             return self.reply(416, {"Content-Range": f"bytes */{total}"})
-        sent = content[start:]
+        sent = content[start : int(last) + 1 if last else None]
         if tamper == "wrong bytes":
             sent = bytes(len(sent))
         if tamper == "too long":

@@ -160,9 +160,11 @@ def _of_hub(name: str, revision: str | None) -> Found:
         )
     import json
 
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import HfApi
 
-    api = HfApi()
+    from ..weights.hub import endpoint
+
+    api = HfApi(endpoint=endpoint())
     try:
         about = api.model_info(name, revision=revision, files_metadata=True)
         found = Found(name=name.split("/")[1], hub=name, revision=about.sha)
@@ -174,7 +176,7 @@ def _of_hub(name: str, revision: str | None) -> Found:
                 found.files.append({key: one for key, one in file.items() if one})
         names = {each.rfilename for each in about.siblings or ()}
         if "config.json" in names:
-            path = hf_hub_download(name, "config.json", revision=about.sha)
+            path = api.hf_hub_download(name, "config.json", revision=about.sha)
             found.config = json.loads(Path(path).read_text(encoding="utf-8"))
         if any(each["name"].endswith(".safetensors") for each in found.files):
             heads = api.get_safetensors_metadata(name, revision=about.sha)
