@@ -107,7 +107,7 @@ class Mamba(nn.Module):
     def gated(self, y: Tensor, projected: Tensor) -> Tensor:
         """``y`` times the SiLU of the projection's second half."""
         _, gate = projected.chunk(2, dim=-1)
-        return y * F.silu(gate)
+        return gated_by(y, gate)
 
     def gated_sum(self, y: Tensor, other: Mamba, others: Tensor, projected: Tensor) -> Tensor:
         """Both directions of one projection, gated: the gate is the same, so the sum comes first."""
@@ -166,6 +166,12 @@ def scan_mixer(
         mixed, mixer.dt_proj(step), A, B, C, mixer.D, mask, state, reverse
     )
     return y, Carry(next_edge(x, edge, mixer.conv1d.kernel_size[0] - 1, reverse), state)
+
+
+def gated_by(y: Tensor, gate: Tensor) -> Tensor:
+    """``y`` times the SiLU of ``gate``; without gradients in the memory that SiLU has just made."""
+    opened = F.silu(gate)
+    return opened * y if torch.is_grad_enabled() else opened.mul_(y)
 
 
 def segments(length: int, reverse: bool = False) -> Iterator[slice]:

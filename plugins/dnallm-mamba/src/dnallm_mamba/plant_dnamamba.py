@@ -23,7 +23,7 @@ from torch import Tensor
 from transformers import MambaConfig, MambaForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.models.mamba.modeling_mamba import MambaCausalLMOutput, MambaMixer
 
-from .mamba import Carry, projector, scan_mixer, segments
+from .mamba import Carry, gated_by, projector, scan_mixer, segments
 from .scan import engine_name
 
 
@@ -58,7 +58,7 @@ class EngineMixer(MambaMixer):
         for segment in segments(hidden_states.shape[1]):
             x, gate = projected(segment).chunk(2, dim=-1)
             y, carry = scan_mixer(self, x, None if mask is None else mask[:, segment], carry)
-            parts.append(self.out_proj(y * F.silu(gate)))
+            parts.append(self.out_proj(gated_by(y, gate)))
         if cache_params is not None:
             cache_params.carries[self.layer_idx] = carry
         return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]

@@ -36,11 +36,10 @@ def convolve(
         edge = x.new_zeros(x.shape[0], taps - 1, width)
     padded = torch.cat([x, edge.to(x.dtype)] if reverse else [edge.to(x.dtype), x], dim=1)
     columns = weight.to(x.dtype).flip(1) if reverse else weight.to(x.dtype)
-    mixed = padded[:, :length] * columns[:, 0]
+    offset = x.new_zeros(width) if bias is None else bias.to(x.dtype)
+    mixed = torch.addcmul(offset, padded[:, :length], columns[:, 0])
     for tap in range(1, taps):
-        mixed = torch.addcmul(mixed, padded[:, tap : tap + length], columns[:, tap])
-    if bias is not None:
-        mixed = mixed + bias.to(x.dtype)
+        mixed.addcmul_(padded[:, tap : tap + length], columns[:, tap])
     return F.silu(mixed)
 
 
@@ -84,52 +83,60 @@ class _Recurrence(torch.autograd.Function):
         reverse: bool,
     ) -> tuple[Tensor, Tensor]:
         y = torch.empty_like(delta)
+        # Channels last: reading the states out is then one small matrix product a position.
+        rates, state = A.t().contiguous(), state.transpose(1, 2).contiguous()
         boundaries: list[Tensor] = []
         keep = any(context.needs_input_grad)
         for chunk in _chunks(delta.shape[1], reverse):
             if keep:
                 boundaries.append(state)
-            decay = (delta[:, chunk, :, None] * A).exp_()  # (batch, chunk, width, states)
-            states = drive[:, chunk, :, None] * B[:, chunk, None]
+            decay = (delta[:, chunk, None] * rates).exp_()  # (batch, chunk, states, width)
+            states = drive[:, chunk, None] * B[:, chunk, :, None]
             _prefix_scan(decay, states, state, reverse)
-            y[:, chunk] = torch.matmul(states, C[:, chunk, :, None]).squeeze(-1)
+            y[:, chunk] = torch.matmul(C[:, chunk, None], states).squeeze(-2)
             state = states[:, 0 if reverse else -1].clone()
         context.save_for_backward(delta, drive, A, B, C, *boundaries)
         context.reverse = reverse
-        return y, state
+        return y, state.transpose(1, 2).contiguous()
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         delta, drive, A, B, C, *boundaries = context.saved_tensors
         reverse = context.reverse
         grad_y, grad_last = gradients
-        carry = torch.zeros_like(boundaries[0]) if grad_last is None else grad_last
+        rates = A.t().contiguous()
+        carry = torch.zeros_like(boundaries[0]) if grad_last is None else grad_last.transpose(1, 2)
         if grad_y is None:
             grad_y = torch.zeros_like(delta)
         grad_delta, grad_drive = torch.empty_like(delta), torch.empty_like(drive)
-        grad_A, grad_B, grad_C = torch.zeros_like(A), torch.empty_like(B), torch.empty_like(C)
+        grad_rates, grad_B, grad_C = (
+            torch.zeros_like(rates),
+            torch.empty_like(B),
+            torch.empty_like(C),
+        )
         chunks = list(_chunks(delta.shape[1], reverse))
+        first, last = (-1, 0) if reverse else (0, -1)
         for chunk, before in zip(reversed(chunks), reversed(boundaries), strict=True):
-            decay = (delta[:, chunk, :, None] * A).exp_()
-            states = drive[:, chunk, :, None] * B[:, chunk, None]
+            decay = (delta[:, chunk, None] * rates).exp_()
+            states = drive[:, chunk, None] * B[:, chunk, :, None]
             _prefix_scan(decay.clone(), states, before, reverse)
             # flow_t = dL/dh_t obeys the same recurrence the other way round:
             # flow_t = dy_t C_t + decay_{t+1} flow_{t+1}
-            flow = grad_y[:, chunk, :, None] * C[:, chunk, None]
+            flow = grad_y[:, chunk, None] * C[:, chunk, :, None]
             following = torch.roll(decay, 1 if reverse else -1, dims=1)
-            following[:, 0 if reverse else -1] = 1.0
+            following[:, last] = 1.0
             _prefix_scan(following, flow, carry, not reverse)
             previous = torch.roll(states, -1 if reverse else 1, dims=1)
-            previous[:, -1 if reverse else 0] = before
-            grad_C[:, chunk] = torch.einsum("ltd,ltdn->ltn", grad_y[:, chunk], states)
-            grad_B[:, chunk] = torch.einsum("ltd,ltdn->ltn", drive[:, chunk], flow)
-            grad_drive[:, chunk] = torch.matmul(flow, B[:, chunk, :, None]).squeeze(-1)
-            first = -1 if reverse else 0
+            previous[:, first] = before
+            grad_C[:, chunk] = torch.matmul(states, grad_y[:, chunk, :, None]).squeeze(-1)
+            grad_B[:, chunk] = torch.matmul(flow, drive[:, chunk, :, None]).squeeze(-1)
+            grad_drive[:, chunk] = torch.matmul(B[:, chunk, None], flow).squeeze(-2)
             carry = decay[:, first] * flow[:, first]
             exponent = previous.mul_(flow).mul_(decay)  # dL/d(delta_t A)
-            grad_delta[:, chunk] = (exponent * A).sum(-1)
-            grad_A += torch.einsum("ltd,ltdn->dn", delta[:, chunk], exponent)
-        return grad_delta, grad_drive, grad_A, grad_B, grad_C, carry, None
+            grad_delta[:, chunk] = (exponent * rates).sum(-2)
+            grad_rates += torch.einsum("ltd,ltnd->nd", delta[:, chunk], exponent)
+        grad_A, grad_state = grad_rates.t().contiguous(), carry.transpose(1, 2)
+        return grad_delta, grad_drive, grad_A, grad_B, grad_C, grad_state, None
 
 
 def _chunks(length: int, reverse: bool) -> Iterator[slice]:
