@@ -31,6 +31,7 @@ or in the plugin's own tests:
 ```python
 from dnallm_core.testing import PluginConformance
 
+
 class TestMine(PluginConformance):
     plugin = "dnallm-mine"
     known_failures = {"my-model::pins_its_weights": "its authors state no commit"}
