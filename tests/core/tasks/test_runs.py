@@ -43,7 +43,7 @@ def test_a_table_of_embeddings_has_a_row_a_record_in_order(toy, tmp_path):
     assert beside["settings"]["task"] == "embed"
     assert beside["settings"]["pooling"] == "mean"
     assert beside["versions"]["torch"]
-    assert record["bases"] == sum(len(each.sequence) for each in records)
+    assert record["done"] == sum(len(each.sequence) for each in records)
     assert not (tmp_path / "out.npz.partial").exists()
 
 
@@ -215,3 +215,19 @@ def test_a_part_is_read_as_it_was_written(tmp_path):
     assert again.vector_name == "v"
     with pytest.raises(ValueError, match="different lengths"):
         Table({"a": ["x"], "b": ["y", "z"]})
+
+
+def test_progress_says_how_far_it_is_in_the_words_of_the_task():
+    import io
+
+    from dnallm_core.tasks.progress import Progress
+
+    told = io.StringIO()
+    progress = Progress(200, stream=told)
+    progress.skip(50)
+    progress.add(50)
+    progress.close()
+    (line,) = told.getvalue().splitlines()
+    assert line.startswith("100 of 200 bp (50 %), ")
+    assert Progress(None, unit="variants").line(2.0) == "0 variants, 0.0/s"
+    assert Progress(400).line(0.0) == "0 of 400 bp (0 %), 0 bp/s"

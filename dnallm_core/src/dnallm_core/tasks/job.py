@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -50,11 +50,11 @@ class Job:
         compute: Callable[[Any], Table],
         size: Callable[[list[Item]], int],
         total: int | None = None,
-        shape: Callable[[Iterator[Table]], Iterator[Table]] | None = None,
+        unit: str = "bp",
     ) -> dict[str, Any]:
         """Compute what is missing, write the output, and return the record of the run.
 
-        ``shape`` may turn the parts' tables into those that the format wants.
+        ``size`` counts a part in ``unit``s, for the progress that is shown.
         """
         write = writer_for(self.output, self.endings)
         began = time.monotonic()
@@ -67,7 +67,7 @@ class Job:
             **self.settings,
         }
         refuse_what_changed(settings)
-        progress = Progress(total, quiet=self.quiet)
+        progress = Progress(total, unit=unit, quiet=self.quiet)
         try:
             with Run(self.output, settings, overwrite=self.overwrite) as run:
                 Pipeline(
@@ -75,21 +75,20 @@ class Job:
                 ).go()
                 progress.close()
                 scratch = run.folder / "whole"
-                tables = run.parts() if shape is None else shape(run.parts())
                 details = {
                     "name": self.output.name,
                     "settings": settings,
                     "model": self.model.manifest.id,
                     **self.details,
                 }
-                write(scratch, tables, details)
+                write(scratch, run.parts(), details)
                 record = provenance(
                     {
                         "model": dict(self.model.provenance),
                         "seconds": round(time.monotonic() - began, 3),
                         "resumed_parts": run.resumed_parts,
                         "parts": run.parts_done(),
-                        "bases": progress.done + progress.skipped,
+                        "done": progress.done + progress.skipped,
                     }
                 )
                 run.finish(scratch, record)

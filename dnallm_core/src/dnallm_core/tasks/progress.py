@@ -8,27 +8,34 @@ from typing import TextIO
 
 
 class Progress:
-    """Counts base pairs. ``total`` None where the input's length is not known beforehand."""
+    """Counts ``unit``s. ``total`` None where the input's length is not known beforehand."""
 
     def __init__(
-        self, total: int | None = None, *, quiet: bool = False, stream: TextIO | None = None
+        self,
+        total: int | None = None,
+        *,
+        unit: str = "bp",
+        quiet: bool = False,
+        stream: TextIO | None = None,
     ) -> None:
         self.total = total
+        self.unit = unit
         self.quiet = quiet
         self.stream = stream or sys.stderr
         self.done = 0
         self.skipped = 0
         self._began = time.monotonic()
         self._shown = 0.0
+        self._told = 0
         self._is_terminal = self.stream.isatty()
 
     def add(self, amount: int) -> None:
-        """Note that ``amount`` bp are done."""
+        """Note that ``amount`` more are done."""
         self.done += amount
         self._show()
 
     def skip(self, amount: int) -> None:
-        """Note that ``amount`` bp were done by an earlier run."""
+        """Note that ``amount`` were done by an earlier run."""
         self.skipped += amount
 
     def close(self) -> None:
@@ -42,6 +49,9 @@ class Progress:
         pause = 0.2 if self._is_terminal else 30.0
         if self.quiet or (not last and now - self._shown < pause):
             return
+        if last and self._shown and not self._is_terminal and self.done == self._told:
+            return  # the last line of the log says it already
+        self._told = self.done
         self._shown = now
         line = self.line(now - self._began)
         self.stream.write(f"\r\x1b[K{line}" if self._is_terminal else f"{line}\n")
@@ -53,10 +63,10 @@ class Progress:
         rate = self.done / seconds if seconds > 0 else 0.0
         text = f"{reached:,}"
         if self.total:
-            text += f" of {self.total:,} bp ({100 * reached // self.total} %)"
+            text += f" of {self.total:,} {self.unit} ({100 * reached // self.total} %)"
         else:
-            text += " bp"
-        text += f", {_rate(rate)}"
+            text += f" {self.unit}"
+        text += f", {_rate(rate)}" if self.unit == "bp" else f", {rate:.1f}/s"
         if self.total and rate and reached < self.total:
             text += f", {_clock((self.total - reached) / rate)} left"
         return text

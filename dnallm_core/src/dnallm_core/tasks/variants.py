@@ -112,6 +112,7 @@ def score_variants(
         prepare=prepare,
         compute=compute,
         size=len,
+        unit="variants",
     )
     record["warning"] = check.sentence()
     return record
