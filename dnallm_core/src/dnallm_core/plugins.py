@@ -16,7 +16,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,10 @@ class PluginProblem:
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}: {self.message}"
+
+    def to_dict(self) -> dict[str, str]:
+        """As every ``--json`` shows a problem."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

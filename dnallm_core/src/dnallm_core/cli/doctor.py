@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import __version__
 from ..catalog import Catalog, catalog
+from ..plugins import PluginProblem
 from .output import print_json, say, size
 
 _TRIAL = """
@@ -39,42 +40,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the findings; exit 3 where something is broken."""
     zoo = catalog()
-    findings: list[dict[str, Any]] = [
-        {
-            "distribution": each.distribution,
-            "version": each.version,
-            "code": each.code,
-            "message": each.message,
-        }
-        for each in zoo.problems
-    ]
+    findings = list(zoo.problems)
     tried = []
     for plugin in zoo.plugins:
         problems, seconds = _tried(zoo, plugin.distribution, options.timeout)
         tried.append({"distribution": plugin.distribution, "seconds": seconds})
         findings += [
-            {
-                "distribution": plugin.distribution,
-                "version": plugin.version,
-                "code": "implementation",
-                "message": each,
-            }
+            PluginProblem(plugin.distribution, plugin.version, "implementation", each)
             for each in problems
         ]
     from ..hooks import manager
 
-    findings += [
-        {
-            "distribution": each.distribution,
-            "version": each.version,
-            "code": each.code,
-            "message": each.message,
-        }
-        for each in manager()[1]
-    ]
+    findings += manager()[1]
     machine = _machine()
     if options.json:
-        print_json({"machine": machine, "plugins": tried, "problems": findings})
+        problems_told = [each.to_dict() for each in findings]
+        print_json({"machine": machine, "plugins": tried, "problems": problems_told})
     else:
         print(f"dnallm {__version__}, Python {machine['python']}, torch {machine['torch']}")
         for device in machine["devices"]:
@@ -82,8 +63,8 @@ def run(options: argparse.Namespace) -> int:
         for each in tried:
             took = f"{each['seconds']:.1f} s" if each["seconds"] is not None else "failed"
             print(f"plugin: {each['distribution']} (import {took})")
-        for each in findings:
-            say(f"problem: {each['distribution']} {each['version']}: {each['message']}")
+        for problem in findings:
+            say(f"problem: {problem}")
         if not findings:
             print("No problem found.")
     return 3 if findings else 0

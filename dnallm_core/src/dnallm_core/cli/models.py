@@ -38,15 +38,7 @@ def run(options: argparse.Namespace) -> int:
         print_json(
             {
                 "models": [_record(row) for row in rows],
-                "problems": [
-                    {
-                        "distribution": each.distribution,
-                        "version": each.version,
-                        "code": each.code,
-                        "message": each.message,
-                    }
-                    for each in zoo.problems
-                ],
+                "problems": [each.to_dict() for each in zoo.problems],
             }
         )
     else:

@@ -30,15 +30,7 @@ def run(options: argparse.Namespace) -> int:
                     }
                     for each in zoo.plugins
                 ],
-                "problems": [
-                    {
-                        "distribution": each.distribution,
-                        "version": each.version,
-                        "code": each.code,
-                        "message": each.message,
-                    }
-                    for each in zoo.problems
-                ],
+                "problems": [each.to_dict() for each in zoo.problems],
             }
         )
         return 0
