@@ -11,13 +11,14 @@ from typing import Any, ClassVar
 
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
 from dnallm_core.manifest.model import ModelManifest
-from dnallm_core.models import Embeds, Model, PredictsBases, example_vocabulary
+from dnallm_core.models import Embeds, Model, PredictsBases
 from torch import Tensor
 from transformers import BertConfig, BertModel, PreTrainedConfig, PreTrainedModel
 from transformers.models.bert.modeling_bert import BertOnlyMLMHead, BertPreTrainedModel
 
 from . import settings
 from .attends import ShowsAttention
+from .decoder import TiedDecoder
 from .output import EncoderOutput, first_token, masked_language_loss, position_ids
 
 
@@ -30,30 +31,17 @@ class DnaBertConfig(BertConfig):
     decoder_bias_twice: bool = False
 
 
-class DnaBert(BertPreTrainedModel):
+class DnaBert(TiedDecoder, BertPreTrainedModel):
     """BERT with its masked-language head; positions are counted over real tokens."""
 
     config_class = DnaBertConfig
     config: DnaBertConfig
-    _tied_weights_keys: ClassVar[dict[str, str]] = {
-        "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
-        "cls.predictions.decoder.bias": "cls.predictions.bias",
-    }
 
     def __init__(self, config: DnaBertConfig) -> None:
         super().__init__(config)
         self.bert = BertModel(config, add_pooling_layer=config.has_pooler)
         self.cls = BertOnlyMLMHead(config)
         self.post_init()
-
-    def get_output_embeddings(self) -> Any:
-        """The decoder, which shares its weight with the word embeddings."""
-        return self.cls.predictions.decoder
-
-    def set_output_embeddings(self, new_embeddings: Any) -> None:
-        """Replace the decoder."""
-        self.cls.predictions.decoder = new_embeddings
-        self.cls.predictions.bias = new_embeddings.bias
 
     def forward(
         self,
@@ -96,21 +84,6 @@ class DnaBert(BertPreTrainedModel):
         )
 
 
-_FIELDS = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "hidden_act",
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "initializer_range",
-    "layer_norm_eps",
-    "pad_token_id",
-)
 _WORDS = "bert.embeddings.word_embeddings.weight"
 POOLER = "bert.pooler.dense.weight"
 
@@ -135,7 +108,7 @@ class StockBert(PredictsBases, Embeds, ShowsAttention, Model):
         settings.require_position(stated, {"absolute"})
         settings.require_layout(shapes, _WORDS, cls.__name__, vocabulary=stated["vocab_size"])
         return DnaBertConfig(
-            **settings.fields(stated, _FIELDS),
+            **settings.fields(stated, settings.BERT_FIELDS),
             has_pooler=cls.pooler_expected if shapes is None else POOLER in shapes,
             decoder_bias_twice=cls.decoder_bias_twice,
         )
@@ -143,18 +116,7 @@ class StockBert(PredictsBases, Embeds, ShowsAttention, Model):
     @classmethod
     def example_config(cls, facts: ModelManifest) -> PreTrainedConfig:
         """Two narrow layers."""
-        return cls.read_config(
-            None,
-            {
-                "vocab_size": example_vocabulary(facts),
-                "hidden_size": 16,
-                "num_hidden_layers": 2,
-                "num_attention_heads": 2,
-                "intermediate_size": 32,
-                "max_position_embeddings": 520,
-            },
-            None,
-        )
+        return cls.read_config(None, settings.narrow(facts), None)
 
     @classmethod
     def build(cls, config: PreTrainedConfig) -> PreTrainedModel:

@@ -8,7 +8,7 @@ length at a time, and a row's result doesn't depend on its batch.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from transformers.models.big_bird.modeling_big_bird import (
 )
 
 from . import settings
+from .decoder import TiedDecoder
 from .output import EncoderOutput, masked_language_loss
 from .packing import pack
 
@@ -31,30 +32,17 @@ class DnaBigBirdConfig(BigBirdConfig):
     has_pooler: bool = False
 
 
-class DnaBigBird(BigBirdPreTrainedModel):
+class DnaBigBird(TiedDecoder, BigBirdPreTrainedModel):
     """BigBird with its masked-language head."""
 
     config_class = DnaBigBirdConfig
     config: DnaBigBirdConfig
-    _tied_weights_keys: ClassVar[dict[str, str]] = {
-        "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
-        "cls.predictions.decoder.bias": "cls.predictions.bias",
-    }
 
     def __init__(self, config: DnaBigBirdConfig) -> None:
         super().__init__(config)
         self.bert = BigBirdModel(config, add_pooling_layer=config.has_pooler)
         self.cls = BigBirdOnlyMLMHead(config)
         self.post_init()
-
-    def get_output_embeddings(self) -> Any:
-        """The decoder, which shares its weight with the word embeddings."""
-        return self.cls.predictions.decoder
-
-    def set_output_embeddings(self, new_embeddings: Any) -> None:
-        """Replace the decoder."""
-        self.cls.predictions.decoder = new_embeddings
-        self.cls.predictions.bias = new_embeddings.bias
 
     def forward(
         self,

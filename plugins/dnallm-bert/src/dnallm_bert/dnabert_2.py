@@ -15,7 +15,7 @@ import torch
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
 from dnallm_core.errors import CheckpointError
 from dnallm_core.manifest.model import ModelManifest
-from dnallm_core.models import Embeds, Model, PredictsBases, example_vocabulary
+from dnallm_core.models import Embeds, Model, PredictsBases
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -318,18 +318,6 @@ class Dnabert2(PreTrainedModel):
         return symmetric_alibi(slopes, place, longest).to(like.dtype)
 
 
-_FIELDS = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-    "type_vocab_size",
-    "initializer_range",
-    "layer_norm_eps",
-)
 _WORDS = "embeddings.word_embeddings.weight"
 
 
@@ -362,7 +350,7 @@ class MosaicBert(Embeds, ShowsAttention, Model):
                 shapes, prefix + _WORDS, cls.__name__, vocabulary=stated["vocab_size"]
             )
         return Dnabert2Config(
-            **settings.fields(stated, _FIELDS),
+            **settings.fields(stated, (*settings.SHARED_FIELDS, "type_vocab_size")),
             has_head=cls.has_head,
             has_pooler="bert.pooler.dense.weight" in names if names else not cls.has_head,
         )
@@ -370,18 +358,7 @@ class MosaicBert(Embeds, ShowsAttention, Model):
     @classmethod
     def example_config(cls, facts: ModelManifest) -> PreTrainedConfig:
         """Two narrow layers."""
-        return cls.read_config(
-            None,
-            {
-                "vocab_size": example_vocabulary(facts),
-                "hidden_size": 16,
-                "num_hidden_layers": 2,
-                "num_attention_heads": 2,
-                "intermediate_size": 32,
-                "max_position_embeddings": 520,
-            },
-            None,
-        )
+        return cls.read_config(None, settings.narrow(facts), None)
 
     @classmethod
     def build(cls, config: PreTrainedConfig) -> PreTrainedModel:

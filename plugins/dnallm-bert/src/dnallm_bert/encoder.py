@@ -18,6 +18,7 @@ from transformers.models.bert.modeling_bert import BertLMPredictionHead, BertOnl
 
 from . import settings
 from .attention import attend, padding_bias, relative_scores, rotate
+from .decoder import TiedDecoder
 from .output import EncoderOutput, first_token, masked_language_loss, position_ids
 from .rotary import rotary_table
 
@@ -218,7 +219,7 @@ class Trunk(nn.Module):
         self.pooler = BertPooler(config) if config.has_pooler else None
 
 
-class Encoder(PreTrainedModel):
+class Encoder(TiedDecoder, PreTrainedModel):
     """The network with its masked-language head."""
 
     config_class = EncoderConfig
@@ -227,10 +228,6 @@ class Encoder(PreTrainedModel):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _no_split_modules: ClassVar[list[str]] = ["Block"]
-    _tied_weights_keys: ClassVar[dict[str, str]] = {
-        "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
-        "cls.predictions.decoder.bias": "cls.predictions.bias",
-    }
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config)
@@ -250,15 +247,6 @@ class Encoder(PreTrainedModel):
     def set_input_embeddings(self, value: Any) -> None:
         """Replace the word embeddings."""
         self.bert.embeddings.word_embeddings = value
-
-    def get_output_embeddings(self) -> Any:
-        """The decoder, which shares its weight with the word embeddings."""
-        return self.cls.predictions.decoder
-
-    def set_output_embeddings(self, new_embeddings: Any) -> None:
-        """Replace the decoder."""
-        self.cls.predictions.decoder = new_embeddings
-        self.cls.predictions.bias = new_embeddings.bias
 
     def forward(
         self,

@@ -19,21 +19,6 @@ from .attends import ShowsAttention
 from .big_bird import DnaBigBird, DnaBigBirdConfig
 from .encoder import Encoder, EncoderConfig
 
-FIELDS = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "hidden_act",
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-    "max_position_embeddings",
-    "type_vocab_size",
-    "initializer_range",
-    "layer_norm_eps",
-    "pad_token_id",
-)
 _BIG_BIRD = (
     "attention_type",
     "block_size",
@@ -66,7 +51,7 @@ class GenaLm(PredictsBases, Embeds, ShowsAttention, Model):
         if stated.get("model_type") == "big_bird":
             settings.require_layout(shapes, _WORDS, "GENA-LM", vocabulary=stated["vocab_size"])
             return DnaBigBirdConfig(
-                **settings.fields(stated, (*FIELDS, *_BIG_BIRD)),
+                **settings.fields(stated, (*settings.BERT_FIELDS, *_BIG_BIRD)),
                 has_pooler="bert.pooler.weight" in (shapes or {}),
             )
         position = settings.require_position(
@@ -81,7 +66,7 @@ class GenaLm(PredictsBases, Embeds, ShowsAttention, Model):
             last_norm = _LAST in shapes
             pooler = "bert.pooler.dense.weight" in shapes
         return EncoderConfig(
-            **settings.fields(stated, FIELDS),
+            **settings.fields(stated, settings.BERT_FIELDS),
             norm_first=norm_first,
             last_norm=last_norm,
             position=position,

@@ -17,7 +17,6 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from . import settings
 from .attends import ShowsAttention
 from .encoder import Encoder, EncoderConfig
-from .gena_lm import FIELDS
 
 _WORDS = "bert.embeddings.word_embeddings.weight"
 
@@ -42,7 +41,7 @@ class MutBert(PredictsBases, Embeds, ShowsAttention, Model):
                 f"The configuration has rope_scaling {scaling!r}; its type is linear or dynamic."
             )
         return EncoderConfig(
-            **settings.fields(stated, FIELDS),
+            **settings.fields(stated, settings.BERT_FIELDS),
             position="rotary",
             rotary_base=float(stated.get("rope_theta") or 10000.0),
             rotary_scaling=scaling or None,

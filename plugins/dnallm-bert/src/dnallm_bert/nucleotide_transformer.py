@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from dnallm_core.checkpoints import CheckpointFolder, KeyRules
 from dnallm_core.manifest.model import ModelManifest
-from dnallm_core.models import Embeds, Model, PredictsBases, example_vocabulary
+from dnallm_core.models import Embeds, Model, PredictsBases
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import EsmConfig, EsmModel, PreTrainedConfig, PreTrainedModel
@@ -133,16 +133,8 @@ class NucleotideTransformer(EsmPreTrainedModel):
 
 
 _FIELDS = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
+    *settings.SHARED_FIELDS,
     "max_position_embeddings",
-    "initializer_range",
-    "layer_norm_eps",
     "position_embedding_type",
     "emb_layer_norm_before",
     "token_dropout",
@@ -204,18 +196,12 @@ class NucleotideTransformerFamily(PredictsBases, Embeds, ShowsAttention, Model):
     def example_config(cls, facts: ModelManifest) -> PreTrainedConfig:
         """Two narrow layers, of the second version where no table of positions ends the input."""
         second = facts.length_limit != "hard"
-        settings: dict[str, Any] = {
-            "vocab_size": example_vocabulary(facts),
-            "hidden_size": 16,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "intermediate_size": 32,
-            "max_position_embeddings": 520,
-            "position_embedding_type": "rotary" if second else "absolute",
-        }
-        if second:
-            settings["add_bias_fnn"] = False
-        return cls.read_config(None, settings, None)
+        kind = (
+            {"position_embedding_type": "rotary", "add_bias_fnn": False}
+            if second
+            else {"position_embedding_type": "absolute"}
+        )
+        return cls.read_config(None, {**settings.narrow(facts), **kind}, None)
 
     @classmethod
     def build(cls, config: PreTrainedConfig) -> PreTrainedModel:

@@ -17,7 +17,6 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from . import settings
 from .attends import ShowsAttention
 from .encoder import Encoder, EncoderConfig
-from .gena_lm import FIELDS
 
 _WORDS = "bert.embeddings.word_embeddings.weight"
 
@@ -40,7 +39,7 @@ class ProkBert(PredictsBases, Embeds, ShowsAttention, Model):
         )
         settings.require_layout(shapes, _WORDS, "ProkBERT", vocabulary=stated["vocab_size"])
         return EncoderConfig(
-            **settings.fields(stated, FIELDS),
+            **settings.fields(stated, settings.BERT_FIELDS),
             norm_first=True,
             embedding_norm=False,
             last_norm=True,

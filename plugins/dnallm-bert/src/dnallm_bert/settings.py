@@ -7,9 +7,34 @@ from typing import Any
 
 from dnallm_core.checkpoints import CheckpointFolder
 from dnallm_core.errors import CheckpointError, SequenceError
+from dnallm_core.manifest.model import ModelManifest
+from dnallm_core.models import example_vocabulary
 from torch import Tensor
 
 Shapes = Mapping[str, tuple[int, ...]]
+
+SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+)
+SHARED_FIELDS = (
+    *SIZES,
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "initializer_range",
+    "layer_norm_eps",
+)
+"""The fields that every encoder of BERT's kind has, under these names."""
+BERT_FIELDS = (
+    *SHARED_FIELDS,
+    "hidden_act",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "pad_token_id",
+)
 
 
 def read(folder: CheckpointFolder | None, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,14 +67,7 @@ def require(settings: Mapping[str, Any], *names: str) -> None:
 
 def require_bert_sizes(settings: Mapping[str, Any]) -> None:
     """Every size of a BERT-like network is there, and heads divide the width."""
-    require(
-        settings,
-        "vocab_size",
-        "hidden_size",
-        "num_hidden_layers",
-        "num_attention_heads",
-        "intermediate_size",
-    )
+    require(settings, *SIZES)
     width, heads = settings["hidden_size"], settings["num_attention_heads"]
     if width % heads:
         raise CheckpointError(
@@ -97,6 +115,18 @@ def require_layout(shapes: Shapes | None, key: str, family: str, *, vocabulary: 
 def fields(settings: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     """The settings among ``names`` that are stated."""
     return {name: settings[name] for name in names if settings.get(name) is not None}
+
+
+def narrow(facts: ModelManifest) -> dict[str, Any]:
+    """Two narrow layers: the sizes of an example network that reads the model's vocabulary."""
+    return {
+        "vocab_size": example_vocabulary(facts),
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+        "max_position_embeddings": 520,
+    }
 
 
 def require_room(given: Tensor, attention_mask: Tensor | None, most: int) -> None:
