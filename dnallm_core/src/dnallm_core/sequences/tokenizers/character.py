@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from .tokenizer import Encoding, Losses, VocabularyTokenizer
+from .tokenizer import Encoding, Losses, Marks, VocabularyTokenizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class CharacterTokenizer(VocabularyTokenizer):
@@ -18,25 +22,10 @@ class CharacterTokenizer(VocabularyTokenizer):
         self,
         vocabulary: Mapping[str, int],
         *,
-        special: Iterable[str] = (),
-        prefix: Sequence[str] = (),
-        suffix: Sequence[str] = (),
-        unknown: str | None = None,
-        pad: str | None = None,
-        mask: str | None = None,
-        case: str = "keep",
         whitespace: str = "keep",
+        **marks: Unpack[Marks],
     ) -> None:
-        super().__init__(
-            vocabulary,
-            special=special,
-            prefix=prefix,
-            suffix=suffix,
-            unknown=unknown,
-            pad=pad,
-            mask=mask,
-            case=case,
-        )
+        super().__init__(vocabulary, **marks)
         self.drops_whitespace = whitespace == "drop"
         written = sorted((each for each in self.special_tokens if len(each) > 1), key=len)
         self._written = re.compile("|".join(map(re.escape, reversed(written)))) if written else None

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from .tokenizer import Encoding, VocabularyTokenizer
+from .tokenizer import Encoding, Marks, VocabularyTokenizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class OverlappingKmerTokenizer(VocabularyTokenizer):
@@ -23,26 +27,11 @@ class OverlappingKmerTokenizer(VocabularyTokenizer):
         *,
         k: int,
         stride: int = 1,
-        special: Iterable[str] = (),
-        prefix: Sequence[str] = (),
-        suffix: Sequence[str] = (),
-        unknown: str | None = None,
-        pad: str | None = None,
-        mask: str | None = None,
-        case: str = "keep",
         split_words: bool = False,
         piece: int | None = None,
+        **marks: Unpack[Marks],
     ) -> None:
-        super().__init__(
-            vocabulary,
-            special=special,
-            prefix=prefix,
-            suffix=suffix,
-            unknown=unknown,
-            pad=pad,
-            mask=mask,
-            case=case,
-        )
+        super().__init__(vocabulary, **marks)
         self.k = k
         self.stride = stride
         self.split_words = split_words
@@ -106,25 +95,9 @@ class KmerTokenizer(VocabularyTokenizer):
     def __init__(
         self,
         vocabulary: Mapping[str, int],
-        *,
-        special: Iterable[str] = (),
-        prefix: Sequence[str] = (),
-        suffix: Sequence[str] = (),
-        unknown: str | None = None,
-        pad: str | None = None,
-        mask: str | None = None,
-        case: str = "keep",
+        **marks: Unpack[Marks],
     ) -> None:
-        super().__init__(
-            vocabulary,
-            special=special,
-            prefix=prefix,
-            suffix=suffix,
-            unknown=unknown,
-            pad=pad,
-            mask=mask,
-            case=case,
-        )
+        super().__init__(vocabulary, **marks)
         lengths: dict[str, set[int]] = {}
         for token in self.vocabulary:
             if token:

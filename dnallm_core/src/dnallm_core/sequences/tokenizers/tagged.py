@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from .tokenizer import Encoding, VocabularyTokenizer
+from .tokenizer import Encoding, Marks, VocabularyTokenizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _BRACKETS = re.compile("[<>]")
 
@@ -23,27 +27,13 @@ class TaggedKmerTokenizer(VocabularyTokenizer):
         vocabulary: Mapping[str, int],
         *,
         k: int,
-        special: Iterable[str] = (),
-        prefix: Sequence[str] = (),
-        suffix: Sequence[str] = (),
-        unknown: str | None = None,
-        pad: str | None = None,
-        mask: str | None = None,
-        case: str = "keep",
+        **marks: Unpack[Marks],
     ) -> None:
         self.tags = frozenset(
             token for token in vocabulary if token.startswith("<") and token.endswith(">")
         )
-        super().__init__(
-            vocabulary,
-            special={*special, *self.tags},
-            prefix=prefix,
-            suffix=suffix,
-            unknown=unknown,
-            pad=pad,
-            mask=mask,
-            case=case,
-        )
+        marks["special"] = {*marks.get("special", ()), *self.tags}
+        super().__init__(vocabulary, **marks)
         self.k = k
 
     def _tokens(self, sequence: str) -> Encoding:

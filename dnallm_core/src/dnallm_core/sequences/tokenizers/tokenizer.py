@@ -6,6 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _IUPAC = frozenset("ACGTURYSWKMBDHVNacgturyswkmbdhvn")
 
@@ -139,31 +143,42 @@ class Tokenizer(ABC):
         }
 
 
+class Marks(TypedDict, total=False):
+    """What a tokenizer with a vocabulary is told about it: tokens by name, and the rule of case.
+
+    ``special``, and what stands before (``prefix``) and behind (``suffix``) a sequence; the tokens
+    for ``unknown``, ``pad`` and ``mask``; ``case``: "keep" or "upper".
+    """
+
+    special: Iterable[str]
+    prefix: Sequence[str]
+    suffix: Sequence[str]
+    unknown: str | None
+    pad: str | None
+    mask: str | None
+    case: str
+
+
 class VocabularyTokenizer(Tokenizer):
     """A tokenizer with a vocabulary of named tokens: what character and k-mer kinds share."""
 
     def __init__(
         self,
         vocabulary: Mapping[str, int],
-        *,
-        special: Iterable[str] = (),
-        prefix: Sequence[str] = (),
-        suffix: Sequence[str] = (),
-        unknown: str | None = None,
-        pad: str | None = None,
-        mask: str | None = None,
-        case: str = "keep",
+        **marks: Unpack[Marks],
     ) -> None:
+        prefix, suffix = marks.get("prefix", ()), marks.get("suffix", ())
+        unknown, pad, mask = marks.get("unknown"), marks.get("pad"), marks.get("mask")
         self.vocabulary = dict(vocabulary)
         self.vocabulary_size = max(self.vocabulary.values(), default=-1) + 1
         self.tokens = {token_id: token for token, token_id in self.vocabulary.items()}
-        self.case = case
+        self.case = marks.get("case", "keep")
         self.unknown_id = self._id(unknown)
         self.pad_id = self._id(pad)
         self.mask_id = self._id(mask)
         self.prefix = [self.vocabulary[token] for token in prefix]
         self.suffix = [self.vocabulary[token] for token in suffix]
-        named = {*special, *prefix, *suffix, pad, mask}
+        named = {*marks.get("special", ()), *prefix, *suffix, pad, mask}
         if unknown is not None and not (len(unknown) == 1 and unknown.isalpha()):
             named.add(unknown)
         self.special_tokens = frozenset(
