@@ -25,12 +25,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from dnallm_core.tasks.baselines import convolution_baseline, kmer_baseline
-from dnallm_core.tasks.finetuning import Recipe, fine_tune
-from dnallm_core.tasks.labelled import Labelled, read_labelled
-from dnallm_core.tasks.metrics import FIRST
-from dnallm_core.tasks.probing import probe
-from dnallm_core.tasks.trial import Trial, trial_of
+from dnallm_core.training.baselines import convolution_baseline, kmer_baseline
+from dnallm_core.training.finetuning import Recipe, fine_tune
+from dnallm_core.training.labelled import Labelled, read_labelled
+from dnallm_core.training.metrics import FIRST
+from dnallm_core.training.probing import probe
+from dnallm_core.training.trial import Trial, trial_of
 from torch import nn
 
 import dnallm_core

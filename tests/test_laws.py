@@ -20,6 +20,7 @@ FLOORS = [
     {"cli"},
     {"opening"},
     {"testing", "measuring", "scaffold"},
+    {"training"},
     {"tasks"},
     {"loading", "models", "choosing", "comparing"},
     {"checkpoints", "weights", "hooks"},

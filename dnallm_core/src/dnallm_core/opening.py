@@ -20,7 +20,7 @@ def load(name: str, *, zoo: Catalog | None = None, **settings: Any) -> Model:
     zoo = zoo if zoo is not None else catalog()
     is_trained = (Path(name) / "model.json").is_file() and name not in zoo
     if is_trained and settings.get("weights") is None:
-        from .tasks.trained import load_trained
+        from .training.trained import load_trained
 
         device, dtype = settings.get("device", "auto"), settings.get("dtype", "auto")
         return load_trained(name, device=device, dtype=dtype, zoo=zoo).model

@@ -16,12 +16,12 @@ from dnallm_core.errors import (
     RequirementError,
 )
 from dnallm_core.sequences.alphabet import reverse_complement
-from dnallm_core.tasks import adapters
-from dnallm_core.tasks.baselines import kmer_baseline
-from dnallm_core.tasks.finetuning import Recipe, begin_run, fine_tune, finish_run
-from dnallm_core.tasks.labelled import read_labelled
-from dnallm_core.tasks.trained import load_trained
-from dnallm_core.tasks.trial import trial_of
+from dnallm_core.training import adapters
+from dnallm_core.training.baselines import kmer_baseline
+from dnallm_core.training.finetuning import Recipe, begin_run, fine_tune, finish_run
+from dnallm_core.training.labelled import read_labelled
+from dnallm_core.training.trained import load_trained
+from dnallm_core.training.trial import trial_of
 
 import dnallm_core
 

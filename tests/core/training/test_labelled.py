@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from dnallm_core.errors import LabelError
-from dnallm_core.tasks.labelled import read_labelled
+from dnallm_core.training.labelled import read_labelled
 
 PLAIN = "sequence,label\nACGT,b\nTTGA,a\nCCCC,b\n"
 

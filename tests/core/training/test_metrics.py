@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from dnallm_core.tasks import metrics
+from dnallm_core.training import metrics
 
 judge = pytest.importorskip("sklearn.metrics")
 

@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 from dnallm_core.errors import RequirementError
-from dnallm_core.tasks.baselines import convolution_baseline, kmer_baseline, kmer_frequencies
-from dnallm_core.tasks.embedding_cache import cached_embeddings
-from dnallm_core.tasks.labelled import read_labelled
-from dnallm_core.tasks.probing import probe
-from dnallm_core.tasks.report import page
-from dnallm_core.tasks.trial import trial_of
+from dnallm_core.training.baselines import convolution_baseline, kmer_baseline, kmer_frequencies
+from dnallm_core.training.embedding_cache import cached_embeddings
+from dnallm_core.training.labelled import read_labelled
+from dnallm_core.training.probing import probe
+from dnallm_core.training.report import page
+from dnallm_core.training.trial import trial_of
 
 pytest.importorskip("sklearn")
 PROBE = ["probe", "toy", "--weights", "toy-0", "--device", "cpu"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from dnallm_core.tasks.labelled import read_labelled
-from dnallm_core.tasks.splits import leakage
+from dnallm_core.training.labelled import read_labelled
+from dnallm_core.training.splits import leakage
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 TABLES = {

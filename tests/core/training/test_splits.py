@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from dnallm_core.errors import LabelError, RequirementError
 from dnallm_core.sequences.alphabet import reverse_complement
-from dnallm_core.tasks.labelled import Labelled
-from dnallm_core.tasks.resemblance import clusters, leaked, near_duplicates
-from dnallm_core.tasks.splits import folds, groups_of, held_out, leakage, missing_classes
+from dnallm_core.training.labelled import Labelled
+from dnallm_core.training.resemblance import clusters, leaked, near_duplicates
+from dnallm_core.training.splits import folds, groups_of, held_out, leakage, missing_classes
 
 
 def _random(count, length=200, seed=0):
@@ -47,7 +47,7 @@ def test_unrelated_sequences_and_distant_relatives_are_not():
 
 
 def test_long_sequences_are_compared_by_a_sample_of_their_kmers(monkeypatch):
-    from dnallm_core.tasks import resemblance
+    from dnallm_core.training import resemblance
 
     monkeypatch.setattr(resemblance, "_KMERS_HELD", 4_000)
     base, *others = _random(10, 5_000)

@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Predict."""
-    from ..tasks.classifying import classify_file
-    from ..tasks.trained import load_trained
+    from ..training.classifying import classify_file
+    from ..training.trained import load_trained
 
     dtype = "float32" if options.dtype == "auto" else options.dtype
     trained = load_trained(options.trained, device=options.device, dtype=dtype)

@@ -10,7 +10,7 @@ from .output import print_json, print_table, say
 
 if TYPE_CHECKING:
     from ..models import Model
-    from ..tasks.trial import Trial
+    from ..training.trial import Trial
 
 
 def add_labelled(parser: argparse.ArgumentParser) -> None:
@@ -55,8 +55,8 @@ def add_labelled(parser: argparse.ArgumentParser) -> None:
 
 def read_trial(options: argparse.Namespace, *, number: int | None, share: float = 0.2) -> Trial:
     """The rows to learn from and those held back, as the flags say."""
-    from ..tasks.labelled import read_labelled
-    from ..tasks.trial import trial_of
+    from ..training.labelled import read_labelled
+    from ..training.trial import trial_of
 
     group = options.group
     if options.split == "chromosome" and group is None:
@@ -113,7 +113,7 @@ def report_of(
 
 def show(options: argparse.Namespace, report: dict[str, Any]) -> int:
     """Print the table of figures, or the whole report as JSON."""
-    from ..tasks.report import table_of
+    from ..training.report import table_of
 
     if options.json:
         print_json({"output": str(options.output), "report": report})

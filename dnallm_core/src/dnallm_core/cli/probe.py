@@ -26,10 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Probe the model."""
-    from ..tasks.extra import needs
-    from ..tasks.probing import probe
-    from ..tasks.report import write_report
-    from ..tasks.trial import prepare_folder, write_predictions
+    from ..training.extra import needs
+    from ..training.probing import probe
+    from ..training.report import write_report
+    from ..training.trial import prepare_folder, write_predictions
 
     needs("sklearn", "probes and baselines")
     trial = read_trial(options, number=options.folds)

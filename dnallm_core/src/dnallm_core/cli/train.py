@@ -48,12 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Fine-tune the model."""
-    from ..tasks.extra import needs
-    from ..tasks.finetuning import Recipe, begin_run, fine_tune, finish_run
-    from ..tasks.probing import add_baselines
-    from ..tasks.report import write_report
     from ..tasks.run import file_digest
-    from ..tasks.trial import write_predictions
+    from ..training.extra import needs
+    from ..training.finetuning import Recipe, begin_run, fine_tune, finish_run
+    from ..training.probing import add_baselines
+    from ..training.report import write_report
+    from ..training.trial import write_predictions
 
     for library in ("sklearn", "accelerate", *(["peft"] if options.method == "lora" else [])):
         needs(library, "fine-tuning")

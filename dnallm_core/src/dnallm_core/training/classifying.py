@@ -11,10 +11,10 @@ import numpy as np
 from ..models.batching import TOKENS_A_BATCH
 from ..models.heads import Row
 from ..sequences.files import Record
-from .job import PART_BASES, Job
-from .memory import BatchLimit
-from .pipeline import in_parts
-from .table import Table
+from ..tasks.job import PART_BASES, Job
+from ..tasks.memory import BatchLimit
+from ..tasks.pipeline import in_parts
+from ..tasks.table import Table
 from .trained import TrainedModel
 
 ENDINGS = (".tsv", ".tsv.gz", ".csv", ".csv.gz", ".parquet")

@@ -27,8 +27,8 @@ from ..loading import build, find_implementation, placement
 from ..manifest.model import ModelManifest
 from ..models import Model
 from ..models.heads import Head, HeadedNetwork
+from ..tasks.run import file_digest
 from .objectives import Objective
-from .run import file_digest
 
 SCHEMA = 1
 _TOKENIZER_FILES = (
