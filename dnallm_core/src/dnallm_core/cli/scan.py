@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="1-based, both included, or a whole contig; may be repeated",
     )  # fmt: skip
     parser.add_argument("--regions", metavar="FILE", help="BED or GFF")
-    add_output(parser, ".tsv .csv .parquet .npz .zarr .bw")
+    add_output(parser, ".tsv .tsv.gz .csv .vcf .vcf.gz .parquet .npz .zarr .bw")
 
 
 def run(options: argparse.Namespace) -> int:

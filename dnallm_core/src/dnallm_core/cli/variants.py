@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--on-mismatch", default="error", choices=["error", "report"],
         help="where REF is not what the genome has",
     )  # fmt: skip
-    add_output(parser, ".tsv .csv .parquet .npz .vcf .vcf.gz")
+    add_output(parser, ".tsv .tsv.gz .csv .parquet .npz .vcf .vcf.gz")
 
 
 def run(options: argparse.Namespace) -> int:

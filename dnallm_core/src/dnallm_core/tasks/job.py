@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import DiskFullError
-from .outputs import writer_for
+from .outputs import FORMATS, writer_for
 from .pipeline import Pipeline
 from .progress import Progress
 from .run import Run, file_digest, folder_digest, provenance, refuse_what_changed
@@ -40,6 +40,7 @@ class Job:
     overwrite: bool = False
     quiet: bool = False
     endings: Iterable[str] | None = None
+    formats: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=lambda: FORMATS)
     details: dict[str, Any] = field(default_factory=dict)
 
     def carry_out(
@@ -56,7 +57,7 @@ class Job:
 
         ``size`` counts a part in ``unit``s, for the progress that is shown.
         """
-        write = writer_for(self.output, self.endings)
+        write = writer_for(self.output, self.endings, self.formats)
         began = time.monotonic()
         settings = {
             "task": self.task,

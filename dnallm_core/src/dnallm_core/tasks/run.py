@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import OutputError
+from .outputs import INDEXES
 from .table import Table, read_part, write_part
 
 COMMAND: ContextVar[Sequence[str] | None] = ContextVar("COMMAND", default=None)
@@ -111,7 +112,14 @@ class Run:
         """Give the finished ``scratch`` file or folder the output's name, and record the run."""
         if self.output.is_dir():
             shutil.rmtree(self.output)
+        indexes = [Path(f"{scratch}{ending}") for ending in INDEXES]
+        if any(each.exists() for each in indexes):  # one of an earlier output would lie
+            for ending in INDEXES:
+                Path(f"{self.output}{ending}").unlink(missing_ok=True)
         scratch.replace(self.output)
+        for index, ending in zip(indexes, INDEXES, strict=True):
+            if index.exists():
+                index.replace(f"{self.output}{ending}")
         content = {**record, "settings": self.settings}
         temporary = self.record_path.with_name(self.record_path.name + ".writing")
         temporary.write_text(json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")
@@ -132,10 +140,28 @@ def folder_digest(folder: Path) -> str:
 
     Of a file beyond 256 MiB, 1,024 stretches of 64 KiB spread evenly over it stand for the rest.
     """
+    return _digest_of([each for each in folder.iterdir() if each.is_file()], folder)
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 over a file, or over the files of a folder tree (Zarr), as ``folder_digest`` takes it.
+
+    Of more than 4 GiB in a tree, 1,024 files spread evenly over it stand for the content of the rest.
+    """
+    if path.is_file():
+        return _digest_of([path], path.parent)
+    files = sorted(each for each in path.rglob("*") if each.is_file())
+    large = sum(each.stat().st_size for each in files) > 4 << 30
+    return _digest_of(files, path, every=max(1, len(files) // 1024) if large else 1)
+
+
+def _digest_of(files: Sequence[Path], folder: Path, *, every: int = 1) -> str:
     digest = hashlib.sha256()
-    for path in sorted(each for each in folder.iterdir() if each.is_file()):
+    for number, path in enumerate(sorted(files)):
         size = path.stat().st_size
-        digest.update(f"{path.name} {size}\n".encode())
+        digest.update(f"{path.relative_to(folder).as_posix()} {size}\n".encode())
+        if number % every:
+            continue
         with path.open("rb") as file:
             if size <= 256 << 20:
                 while block := file.read(1 << 20):

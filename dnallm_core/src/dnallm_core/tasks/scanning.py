@@ -14,9 +14,10 @@ from ..models.variants import substitution_effects
 from ..sequences.alignment import Alignment
 from ..sequences.alphabet import BASES
 from ..sequences.files import Genome, Region
-from .genomes import check_window, contig_of, genome_settings
+from .genomes import alignment_settings, check_window, contig_of, genome_settings, in_order
 from .job import Job
 from .memory import BatchLimit
+from .outputs import PLACED, ending_of
 from .pipeline import in_parts
 from .table import Table
 
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
 
 PART_POSITIONS = 1024
 PART_SHARED = 16_384  # positions a part where neighbours share work
-ENDINGS = (".tsv", ".tsv.gz", ".csv", ".csv.gz", ".parquet", ".npz", ".zarr", ".bw", ".bigwig")
+ENDINGS = (
+    ".tsv", ".tsv.gz", ".csv", ".csv.gz", ".vcf", ".vcf.gz", ".parquet", ".npz", ".zarr", ".bw",
+    ".bigwig",
+)  # fmt: skip
+BY_PLACE = (".tsv.gz", ".vcf", ".vcf.gz", ".bw", ".bigwig")  # in genome order, each base once
 Place = tuple[str, int]  # contig, 0-based position
 
 
@@ -46,13 +51,18 @@ def scan_regions(
 ) -> dict[str, Any]:
     """Write three rows a base: ``chrom``, ``pos`` (1-based), ``ref``, ``alt``, ``effect`` (nats).
 
-    A bigWig holds one value a base: the mean effect of its three substitutions. Bases other than A,
-    C, G, T have no substitutions. The window of a base depends on its place in the genome alone.
+    A bigWig holds one value a base: the mean effect of its three substitutions. Formats in which rows
+    are found by their place (``.vcf``, bigWig, and ``.vcf.gz`` and ``.tsv.gz`` with an index beside
+    them) hold the regions in genome order, a base once; the others as they are listed. Bases other
+    than A, C, G, T have no substitutions. The window of a base depends on its place in the genome
+    alone.
     ``alignment``: for a model that reads one; ``alignment_source`` is the path that the record names.
     """
     fitting(model, alignment)
     check_window(model, window)
     listed = list(regions)
+    if ending_of(output) in BY_PLACE:
+        listed = in_order(listed, genome)
     limit = BatchLimit(batch_tokens)
     per_base = output.name.lower().endswith((".bw", ".bigwig"))
 
@@ -80,13 +90,14 @@ def scan_regions(
         genome.path,
         output,
         {
-            **genome_settings(genome), "alignment": alignment_source,
+            **genome_settings(genome), **alignment_settings(alignment_source),
             "regions": [[each.contig, each.start, each.end] for each in listed],
             "window": window, "both_strands": both_strands, "batch_tokens": batch_tokens,
         },
         overwrite=overwrite,
         quiet=quiet,
         endings=ENDINGS,
+        formats=PLACED,
         details={"contigs": list(genome.lengths.items())},
     )  # fmt: skip
     places = ((each.contig, at) for each in listed for at in range(each.start, each.end))

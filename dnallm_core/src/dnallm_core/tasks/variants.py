@@ -15,9 +15,10 @@ from ..models.variants import contig_effects, why_not, window_size
 from ..sequences.alignment import Alignment
 from ..sequences.alphabet import BASES
 from ..sequences.files import Genome, ReferenceCheck, Variant
-from .genomes import check_window, contig_of, genome_settings
+from .genomes import alignment_settings, check_window, contig_of, genome_settings
 from .job import Job
 from .memory import BatchLimit
+from .outputs import PLACED
 from .pipeline import in_parts
 from .table import Table
 
@@ -49,8 +50,9 @@ def score_variants(
 
     Columns: ``chrom``, ``pos`` (1-based), ``id``, ``ref``, ``alt``, ``effect`` (nats, harmful is
     negative; empty where it could not be scored), ``reason`` (why not), ``record`` and ``allele``.
-    Nothing is dropped. A ``.vcf`` output is the input's VCF with the effect in INFO. ``alignment``:
-    for a model that reads one; ``alignment_source`` is the path that the record names.
+    Nothing is dropped. A ``.vcf`` output is the input's VCF with the effect in INFO; ``.vcf.gz`` and
+    ``.tsv.gz`` are in genome order, with an index beside them. ``alignment``: for a model that reads
+    one; ``alignment_source`` is the path that the record names.
     """
     fitting(model, alignment)
     check_window(model, window)
@@ -99,13 +101,14 @@ def score_variants(
         source,
         output,
         {
-            **genome_settings(genome), "alignment": alignment_source, "window": window,
+            **genome_settings(genome), **alignment_settings(alignment_source), "window": window,
             "both_strands": both_strands, "on_mismatch": on_mismatch, "batch_tokens": batch_tokens,
         },
         overwrite=overwrite,
         quiet=quiet,
         endings=ENDINGS,
-        details={"vcf": str(source)},
+        formats=PLACED,
+        details={"vcf": source, "contigs": list(genome.lengths.items())},
     )  # fmt: skip
     record = job.carry_out(
         lambda: _whole_records(check.apply(variants)),

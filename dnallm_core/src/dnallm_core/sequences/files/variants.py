@@ -179,7 +179,7 @@ def _bcf(source: Source, path: Path | str | BinaryIO) -> Iterator[Variant]:
         ) from None
     if not isinstance(path, (str, Path)) or str(path) == STDIN:
         raise SequenceError(f"{source.name} is BCF, which is read from a file only.")
-    with pysam.VariantFile(str(path)) as file:
+    with reading(source.name), pysam.VariantFile(str(path)) as file:
         for record, row in enumerate(file, 1):
             for alt in row.alts or (".",):
                 yield _variant(row.chrom, row.pos, row.ref or "", alt, row.id or ".", record)

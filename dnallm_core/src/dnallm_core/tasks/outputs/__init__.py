@@ -25,27 +25,40 @@ FORMATS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     ".bigwig": ("bigwig", ("pyBigWig",)),
     ".fa": ("fasta", ()),
     ".fasta": ("fasta", ()),
+}
+
+PLACED: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    **FORMATS,
+    ".tsv.gz": ("indexed", ("pysam",)),
     ".vcf": ("vcf", ()),
     ".vcf.gz": ("vcf", ("pysam",)),
 }
+"""As FORMATS, for tasks whose rows each lie at a place of a genome: compressed ones have an index."""
+
+INDEXES = (".tbi", ".csi")
+"""What is put beside an output by which any stretch of it is found."""
 
 Writer = Callable[[Path, Iterable[Table], Mapping[str, Any]], None]
 
 
-def writer_for(path: Path, allowed: Iterable[str] | None = None) -> Writer:
+def writer_for(
+    path: Path,
+    allowed: Iterable[str] | None = None,
+    formats: Mapping[str, tuple[str, tuple[str, ...]]] = FORMATS,
+) -> Writer:
     """The ``write(scratch path, tables, details)`` of a path's ending.
 
     Raises OutputError for an ending that is none, or none of ``allowed``; CapabilityError where a
     library is missing, before any work is done.
     """
     ending = ending_of(path)
-    endings = list(allowed if allowed is not None else FORMATS)
+    endings = list(allowed if allowed is not None else formats)
     if ending not in endings:
         raise OutputError(
             f"{path.name}: its ending names no format for this.",
             hint=f"Use one of {', '.join(endings)}.",
         )
-    module, needed = FORMATS[ending]
+    module, needed = formats[ending]
     for distribution in needed:
         try:
             import_module(distribution)
@@ -61,5 +74,5 @@ def writer_for(path: Path, allowed: Iterable[str] | None = None) -> Writer:
 def ending_of(path: Path) -> str:
     """The ending that chooses the format: the longest that is known."""
     name = path.name.lower()
-    known = [ending for ending in FORMATS if name.endswith(ending)]
+    known = [ending for ending in PLACED if name.endswith(ending)]
     return max(known, key=len, default=path.suffix.lower())

@@ -1,104 +1,190 @@
-"""VCF: the input's lines with the effect in INFO, the field declared in the header."""
+"""VCF: effects in INFO, the field declared in the header; ``.vcf.gz`` is sorted and has an index.
+
+An input that was VCF or BCF keeps all that its rows say. Other rows become a VCF of their own.
+"""
 
 from __future__ import annotations
 
-import gzip
-import io
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from ...sequences.files.opening import opened
 from ..table import Table
+from .genome_order import Placed, in_genome_order
+from .indexed import BgzfText, make_index, write_lines
 
 KEY = "DNALLM"
+WHY = "DNALLM_WHY"
+COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
+_OURS = re.compile(rf"##INFO=<ID=({KEY}|{WHY}),")
+_CONTIG = re.compile(r"##contig=<ID=([^,>]+)")
+_ESCAPED = {ord(each): f"%{ord(each):02X}" for each in "%;=,\t\r\n"} | {ord(" "): "_"}
+Alleles = dict[int, tuple[float, str]]  # of one row: each one's effect, and why it has none
 
 
 def write(path: Path, tables: Iterable[Table], details: Mapping[str, Any]) -> None:
-    """Copy ``details["vcf"]`` line for line and annotate it.
+    """Write ``tables`` with ``chrom``, ``pos`` (1-based), ``ref``, ``alt`` and ``effect``.
 
-    Each data line gets ``DNALLM=`` with one value an alternative allele, in their order, ``.`` where
-    one could not be scored. Tables hold ``record`` (1-based data line), ``allele`` (0-based) and
-    ``effect``, in the input's order. ``.vcf.gz`` is written as BGZF.
+    ``details["contigs"]``: (name, length) of the genome's contigs. ``details["vcf"]``: the input;
+    where it is a VCF or BCF its rows are copied and annotated by the tables' ``record`` (1-based)
+    and ``allele`` (0-based), which come in its order. A row's ``DNALLM`` has one value an
+    alternative allele, ``.`` where there is none; ``DNALLM_WHY`` then says why.
+
+    The plain ``.vcf`` of a VCF keeps its order; everything else is in genome order.
     """
-    effects = _by_record(tables)
-    compressed = str(details["name"]).endswith(".gz")
-    with _source(Path(details["vcf"])) as source, _target(path, compressed) as target:
-        declared = False
-        record = 0
-        current = next(effects, None)
-        for line in source:
-            if line.startswith("##"):
-                target.write(line)
-                continue
-            if line.startswith("#") and not declared:
-                target.write(
-                    f'##INFO=<ID={KEY},Number=A,Type=Float,Description="Log-likelihood of the '
-                    f"alternative less that of the reference (nats; harmful is negative) by "
-                    f'{details["model"]}">\n'
-                )
-                declared = True
-                target.write(line)
-                continue
-            if not line.strip():
-                continue
-            record += 1
-            values: dict[int, float] = {}
-            while current is not None and current[0] == record:
-                values[current[1]] = current[2]
-                current = next(effects, None)
-            target.write(_annotated(line, values))
+    compressed = str(details["name"]).lower().endswith(".gz")
+    source = details.get("vcf")
+    given = _read(source)
+    header: list[str] = []
+    if given is None:
+        rows = _made(tables)
+    else:
+        header, copied = given
+        rows = _annotated(copied, _by_record(tables))
+    lengths = dict(details["contigs"])
+    declared = [found[1] for line in header if (found := _CONTIG.match(line))]
+    if given is None or compressed:
+        names, lines = in_genome_order(rows, [*declared, *lengths], path.parent)
+    else:
+        again = _read(source)
+        assert again is not None
+        names = list(dict.fromkeys(line.split("\t", 1)[0] for line in again[1]))
+        lines = (line for _, _, line in rows)
+    if given is None:
+        names = list(dict.fromkeys([*lengths, *names]))
+    contigs = [_contig(name, lengths) for name in names if name not in declared]
+    target: Any = BgzfText(path) if compressed else path.open("w", encoding="utf-8", newline="")
+    with target as file:
+        write_lines(file, _header(header, contigs, str(details["model"])))
+        write_lines(file, lines)
+    if compressed:
+        make_index(path, details["contigs"], names, preset="vcf")
 
 
-def _annotated(line: str, values: Mapping[int, float]) -> str:
-    fields = line.rstrip("\r\n").split("\t")
-    alleles = fields[4].split(",")
-    spelt = ",".join(_number(values.get(place)) for place in range(len(alleles)))
-    info = fields[7] if len(fields) > 7 and fields[7] not in ("", ".") else ""
-    while len(fields) < 8:
-        fields.append(".")
-    fields[7] = f"{info};{KEY}={spelt}" if info else f"{KEY}={spelt}"
-    return "\t".join(fields) + "\n"
+def _header(given: Sequence[str], contigs: Sequence[str], model: str) -> list[str]:
+    """The input's own header, or a new one, with what the rows need declared."""
+    notes = [line for line in given if line.startswith("##") and not _OURS.match(line)]
+    if not notes or not notes[0].startswith("##fileformat="):
+        notes.insert(0, "##fileformat=VCFv4.2")
+    named = next((line for line in given if not line.startswith("##")), "#CHROM")
+    columns = named.split("\t")
+    return [
+        *notes,
+        *contigs,
+        f'##INFO=<ID={KEY},Number=A,Type=Float,Description="Log-likelihood of the alternative less '
+        f'that of the reference (nats; harmful is negative) by {model}">',
+        f'##INFO=<ID={WHY},Number=A,Type=String,Description="Why an allele has no such effect">',
+        "\t".join([*columns, *COLUMNS[len(columns) :]]),
+    ]
 
 
-def _number(value: float | None) -> str:
-    return "." if value is None or value != value else f"{value:.6g}"
+def _contig(name: str, lengths: Mapping[str, int]) -> str:
+    length = f",length={lengths[name]}" if name in lengths else ""
+    return f"##contig=<ID={name}{length}>"
 
 
-def _by_record(tables: Iterable[Table]) -> Iterator[tuple[int, int, float]]:
+def _made(tables: Iterable[Table]) -> Iterator[Placed]:
+    """A row an allele, of tables that came from no VCF."""
     for table in tables:
-        for record, allele, effect in zip(
-            table["record"], table["allele"], table["effect"], strict=True
+        count = len(table)
+        empty = [""] * count
+        columns: list[Any] = [
+            table.columns.get(name, empty) for name in ("chrom", "id", "ref", "alt", "reason")
+        ]
+        for chrom, given, ref, alt, reason, pos, effect in zip(
+            *columns, table["pos"], table["effect"], strict=True
         ):
-            yield int(record), int(allele), float(effect)
+            info = _info([(float(effect), reason)])
+            yield (
+                chrom,
+                int(pos),
+                f"{chrom}\t{pos}\t{given or '.'}\t{ref or '.'}\t{alt or '.'}\t.\t.\t{info}",
+            )
 
 
-def _source(path: Path) -> IO[str]:
-    with path.open("rb") as file:
-        magic = file.read(2)
-    if magic == b"\x1f\x8b":
-        return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8")
-    return path.open(encoding="utf-8", newline="")
+def _annotated(lines: Iterable[str], found: Iterator[tuple[int, Alleles]]) -> Iterator[Placed]:
+    current = next(found, None)
+    for record, line in enumerate(lines, 1):
+        fields = line.split("\t")
+        fields += ["."] * (len(COLUMNS) - len(fields))
+        alleles: Alleles = {}
+        if current is not None and current[0] == record:
+            alleles = current[1]
+            current = next(found, None)
+        count = fields[4].count(",") + 1
+        info = _info([alleles.get(place, (float("nan"), "")) for place in range(count)])
+        others = [
+            each
+            for each in fields[7].split(";")
+            if each not in ("", ".") and each.split("=", 1)[0] not in (KEY, WHY)
+        ]
+        fields[7] = ";".join([*others, info])
+        yield fields[0], int(fields[1]), "\t".join(fields)
 
 
-def _target(path: Path, compressed: bool) -> Any:
-    if not compressed:
-        return path.open("w", encoding="utf-8", newline="")
+def _info(alleles: Sequence[tuple[float, str]]) -> str:
+    values = ",".join("." if effect != effect else f"{effect:.6g}" for effect, _ in alleles)
+    if not any(reason for _, reason in alleles):
+        return f"{KEY}={values}"
+    reasons = ",".join(reason.translate(_ESCAPED) or "." for _, reason in alleles)
+    return f"{KEY}={values};{WHY}={reasons}"
+
+
+def _by_record(tables: Iterable[Table]) -> Iterator[tuple[int, Alleles]]:
+    """The alleles of each row that has some, in order."""
+    number, alleles = 0, Alleles()
+    for table in tables:
+        for record, allele, effect, reason in zip(
+            table["record"], table["allele"], table["effect"], table["reason"], strict=True
+        ):
+            if record != number:
+                if alleles:
+                    yield number, alleles
+                number, alleles = int(record), {}
+            alleles[int(allele)] = float(effect), str(reason)
+    if alleles:
+        yield number, alleles
+
+
+def _read(source: Any) -> tuple[list[str], Iterator[str]] | None:
+    """Header lines and rows of a VCF or BCF, their ends taken off; None for anything else."""
+    if source is None or not Path(source).is_file():
+        return None
+    with opened(Path(source)) as file:
+        if file.head.startswith(b"BCF\2"):
+            return _read_bcf(Path(source))
+        head = file.head.decode("utf-8", "replace").removeprefix("\ufeff").lstrip()
+    fields = head.split("\n", 1)[0].split("\t")
+    if not head.startswith("#") and not (len(fields) > 4 and fields[1].isdigit()):
+        return None  # neither a header nor a row
+    header: list[str] = []
+    lines = _lines(Path(source))
+    for line in lines:
+        if not line.startswith("#"):
+            return header, chain([line], (each for each in lines if not each.startswith("#")))
+        header.append(line)
+    return header, iter(())
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with opened(path) as source:
+        for line in source.text():
+            if text := line.strip("\r\n"):
+                yield text
+
+
+def _read_bcf(path: Path) -> tuple[list[str], Iterator[str]]:
     import pysam
 
-    return _Bgzf(pysam.BGZFile(str(path), "wb"))
+    with pysam.VariantFile(str(path)) as file:
+        header = str(file.header).splitlines()
 
+    def rows() -> Iterator[str]:
+        with pysam.VariantFile(str(path)) as file:
+            for row in file:
+                yield str(row).rstrip("\n")
 
-class _Bgzf:
-    """Text into a BGZF file."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def __enter__(self) -> _Bgzf:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def write(self, text: str) -> None:
-        self._file.write(text.encode())
+    return header, rows()
