@@ -310,13 +310,13 @@ def reads(folder: Path, rounds: int, count: int = 200_000) -> None:
         target = folder / "reads.tsv"
         with Run(target, {}, overwrite=True) as run:
             Pipeline(
-                run,
-                in_parts(pieces(read_records(path), None), bases, 1 << 20),
+                enumerate(in_parts(pieces(read_records(path), None), bases, 1 << 20)),
                 prepare=lambda part: part,
                 compute=lambda part: Table(
                     {"length": np.fromiter(map(bases, part), dtype=np.int64, count=len(part))}
                 ),
                 size=bases_of,
+                save=run.save,
                 progress=Progress(quiet=True),
             ).go()
             (folder / "done").write_text("")

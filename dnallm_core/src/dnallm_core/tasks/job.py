@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import DiskFullError
 from .outputs import FORMATS, writer_for
-from .pipeline import Pipeline
 from .progress import Progress
 from .run import Run, file_digest, folder_digest, provenance, refuse_what_changed
 from .table import Table
+from .work import MANNER, Work
 
 if TYPE_CHECKING:
     from ..models import Model
@@ -22,6 +23,56 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 PART_BASES = 131_072  # bp a part: what an interruption costs at most, and what is held in memory
+
+
+def whole(work: Work) -> dict[str, Any]:
+    """Carry out all of it in this process."""
+    write = writer_for(work.output, work.endings, work.formats)
+    began = time.monotonic()
+    refuse_what_changed(work.settings)
+    progress = Progress(work.total, unit=work.unit, quiet=work.quiet)
+    with (
+        explaining_a_full_disk(work.output),
+        Run(work.output, work.settings, overwrite=work.overwrite) as run,
+    ):
+        work.compute_parts(lambda number: not run.has(number), run.save, progress)
+        progress.close()
+        scratch = run.folder / "whole"
+        details = {
+            "name": work.output.name,
+            "settings": work.settings,
+            "model": work.model.manifest.id,
+            **work.details,
+        }
+        write(scratch, run.parts(), details)
+        record = provenance(
+            {
+                "model": dict(work.model.provenance),
+                "seconds": round(time.monotonic() - began, 3),
+                "resumed_parts": run.resumed_parts,
+                "parts": run.parts_done(),
+                "done": progress.done + progress.skipped,
+            }
+        )
+        run.finish(scratch, record)
+    if warning := work.closing():
+        record["warning"] = warning
+    return record
+
+
+@contextmanager
+def explaining_a_full_disk(output: Path) -> Iterator[None]:
+    """A full disk becomes a DiskFullError that says what is kept."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(
+                f"The disk is full: {output} could not be finished.",
+                hint="What is done is kept beside it; free some space and run the same command "
+                "again: it goes on from there.",
+            ) from error
+        raise
 
 
 @dataclass
@@ -52,56 +103,39 @@ class Job:
         size: Callable[[list[Item]], int],
         total: int | None = None,
         unit: str = "bp",
+        closing: Callable[[], str] = str,
     ) -> dict[str, Any]:
         """Compute what is missing, write the output, and return the record of the run.
 
-        ``size`` counts a part in ``unit``s, for the progress that is shown.
+        ``parts`` gives the items in order, from the first, whenever it is called. ``size`` counts a
+        part in ``unit``s, for the progress that is shown and for a fair division. ``closing``: what
+        is to be said of the input once it is read, or "".
         """
-        write = writer_for(self.output, self.endings, self.formats)
-        began = time.monotonic()
-        settings = {
-            "task": self.task,
-            "input": str(self.source),
-            "input_sha256": self._digest(),
-            **{key: value for key, value in self.model.provenance.items() if key != "device"},
-            **self._weights(),
-            **self.settings,
-        }
-        refuse_what_changed(settings)
-        progress = Progress(total, unit=unit, quiet=self.quiet)
-        try:
-            with Run(self.output, settings, overwrite=self.overwrite) as run:
-                Pipeline(
-                    run, parts(), prepare=prepare, compute=compute, size=size, progress=progress
-                ).go()
-                progress.close()
-                scratch = run.folder / "whole"
-                details = {
-                    "name": self.output.name,
-                    "settings": settings,
-                    "model": self.model.manifest.id,
-                    **self.details,
-                }
-                write(scratch, run.parts(), details)
-                record = provenance(
-                    {
-                        "model": dict(self.model.provenance),
-                        "seconds": round(time.monotonic() - began, 3),
-                        "resumed_parts": run.resumed_parts,
-                        "parts": run.parts_done(),
-                        "done": progress.done + progress.skipped,
-                    }
-                )
-                run.finish(scratch, record)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise DiskFullError(
-                    f"The disk is full: {self.output} could not be finished.",
-                    hint="What is done is kept beside it; free some space and run the same "
-                    "command again: it goes on from there.",
-                ) from error
-            raise
-        return record
+        work = Work(
+            self.model,
+            self.output,
+            {
+                "task": self.task,
+                "input": str(self.source),
+                "input_sha256": self._digest(),
+                **{key: value for key, value in self.model.provenance.items() if key != "device"},
+                **self._weights(),
+                **self.settings,
+            },
+            parts,
+            prepare,
+            compute,
+            size,
+            total=total,
+            unit=unit,
+            endings=self.endings,
+            formats=self.formats,
+            details=self.details,
+            closing=closing,
+            overwrite=self.overwrite,
+            quiet=self.quiet,
+        )
+        return (MANNER.get() or whole)(work)
 
     def _weights(self) -> dict[str, str]:
         """What weights from a user's own folder are; a listed model's are known by their hashes."""

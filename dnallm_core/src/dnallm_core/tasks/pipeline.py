@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from .progress import Progress
-from .run import Run
 from .table import Table
 
 Item = TypeVar("Item")
@@ -39,27 +38,27 @@ def in_parts(
 
 
 class Pipeline(Generic[Item]):
-    """``parts`` go through ``prepare`` (reading thread) and ``compute`` (this one) into ``run``."""
+    """``parts``, by number, go through ``prepare`` (reading thread), ``compute`` (this one), ``save``."""
 
     def __init__(
         self,
-        run: Run,
-        parts: Iterable[list[Item]],
+        parts: Iterable[tuple[int, list[Item]]],
         *,
         prepare: Callable[[list[Item]], Any],
         compute: Callable[[Any], Table],
         size: Callable[[list[Item]], int],
+        save: Callable[[int, Table], None],
         progress: Progress,
     ) -> None:
-        self.run = run
         self.parts = parts
         self.prepare = prepare
         self.compute = compute
         self.size = size
+        self.save = save
         self.progress = progress
 
     def go(self) -> None:
-        """Compute every part that is not on disk yet; the first failure anywhere is raised here."""
+        """Compute every part and save it; the first failure anywhere is raised here."""
         ready: queue.Queue[Any] = queue.Queue(maxsize=DEPTH)
         done: queue.Queue[Any] = queue.Queue(maxsize=DEPTH)
         stop = threading.Event()
@@ -97,19 +96,14 @@ class Pipeline(Generic[Item]):
             stop.set()
 
     def _read(self, stop: threading.Event, ready: queue.Queue[Any]) -> None:
-        finished = self.run.resumed_parts
-        for number, part in enumerate(self.parts):
-            amount = self.size(part)
-            if number < finished:
-                self.progress.skip(amount)
-                continue
-            _put(ready, (number, amount, self.prepare(part)), stop)
+        for number, part in self.parts:
+            _put(ready, (number, self.size(part), self.prepare(part)), stop)
         _put(ready, _END, stop)
 
     def _write(self, stop: threading.Event, done: queue.Queue[Any]) -> None:
         while (item := _get(done, stop)) is not _END:
             number, amount, table = item
-            self.run.save(number, table)
+            self.save(number, table)
             self.progress.add(amount)
 
 

@@ -44,12 +44,7 @@ class Run:
     def __enter__(self) -> Run:
         from filelock import FileLock, Timeout
 
-        if not self.output.parent.is_dir():
-            raise OutputError(f"There is no folder {self.output.parent} to write into.")
-        if self.output.exists() and not self.overwrite:
-            raise OutputError(
-                f"{self.output} exists already.", hint="Name another output, or pass --overwrite."
-            )
+        refuse_unwritable(self.output, overwrite=self.overwrite)
         self.folder.mkdir(exist_ok=True)
         self._lock = FileLock(self.folder / "lock")
         try:
@@ -69,9 +64,9 @@ class Run:
         if started.exists():
             before = json.loads(started.read_text())
             if before == self.settings:
-                self.resumed_parts = self.parts_done()
+                self.resumed_parts = len(list(self.folder.glob("part-*.npz")))
                 return
-            if not self.overwrite and self.parts_done():
+            if not self.overwrite and any(self.folder.glob("part-*.npz")):
                 changed = sorted(
                     key
                     for key in {*before, *self.settings}
@@ -96,6 +91,10 @@ class Run:
             number += 1
         return number
 
+    def has(self, number: int) -> bool:
+        """Whether a part lies on disk."""
+        return self._part(number).exists()
+
     def save(self, number: int, table: Table) -> None:
         """Put one part on disk, whole."""
         write_part(self._part(number), table)
@@ -106,7 +105,7 @@ class Run:
             yield read_part(self._part(number))
 
     def _part(self, number: int) -> Path:
-        return self.folder / f"part-{number:06d}.npz"
+        return self.folder / part_name(number)
 
     def finish(self, scratch: Path, record: Mapping[str, Any]) -> None:
         """Give the finished ``scratch`` file or folder the output's name, and record the run."""
@@ -124,6 +123,21 @@ class Run:
         temporary = self.record_path.with_name(self.record_path.name + ".writing")
         temporary.write_text(json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")
         temporary.replace(self.record_path)
+
+
+def part_name(number: int) -> str:
+    """The name of a part's file."""
+    return f"part-{number:06d}.npz"
+
+
+def refuse_unwritable(output: Path, *, overwrite: bool) -> None:
+    """Raise OutputError where there is no folder to write into, or something that would be replaced."""
+    if not output.parent.is_dir():
+        raise OutputError(f"There is no folder {output.parent} to write into.")
+    if output.exists() and not overwrite:
+        raise OutputError(
+            f"{output} exists already.", hint="Name another output, or pass --overwrite."
+        )
 
 
 def file_digest(path: Path) -> str:

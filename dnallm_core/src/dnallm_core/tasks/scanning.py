@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,10 +100,13 @@ def scan_regions(
         formats=PLACED,
         details={"contigs": list(genome.lengths.items())},
     )  # fmt: skip
-    places = ((each.contig, at) for each in listed for at in range(each.start, each.end))
+
+    def places() -> Iterator[Place]:
+        return ((each.contig, at) for each in listed for at in range(each.start, each.end))
+
     shares = isinstance(model, (PredictsRates, PredictsMaskedBases))
     return job.carry_out(
-        lambda: in_parts(places, lambda _: 1, PART_SHARED if shares else PART_POSITIONS),
+        lambda: in_parts(places(), lambda _: 1, PART_SHARED if shares else PART_POSITIONS),
         prepare=lambda part: part,
         compute=compute,
         size=len,

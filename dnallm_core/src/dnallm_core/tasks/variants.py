@@ -56,7 +56,7 @@ def score_variants(
     """
     fitting(model, alignment)
     check_window(model, window)
-    check = ReferenceCheck(genome, on_mismatch=on_mismatch)
+    checks = [ReferenceCheck(genome, on_mismatch=on_mismatch)]
     limit = BatchLimit(batch_tokens)
 
     def prepare(part: list[Variant]) -> Prepared:
@@ -95,6 +95,10 @@ def score_variants(
             }
         )
 
+    def parts() -> Iterable[list[Variant]]:
+        checks.append(ReferenceCheck(genome, on_mismatch=on_mismatch))
+        return _whole_records(checks[-1].apply(variants))
+
     job = Job(
         "variants",
         model,
@@ -108,17 +112,21 @@ def score_variants(
         quiet=quiet,
         endings=ENDINGS,
         formats=PLACED,
-        details={"vcf": source, "contigs": list(genome.lengths.items())},
+        details={"vcf": _absolute(source), "contigs": list(genome.lengths.items())},
     )  # fmt: skip
-    record = job.carry_out(
-        lambda: _whole_records(check.apply(variants)),
+    return job.carry_out(
+        parts,
         prepare=prepare,
         compute=compute,
         size=len,
         unit="variants",
+        closing=lambda: checks[-1].sentence(),
     )
-    record["warning"] = check.sentence()
-    return record
+
+
+def _absolute(source: Path | str) -> str:
+    """The input's path from anywhere: another process may write the output."""
+    return str(Path(source).absolute()) if Path(source).is_file() else str(source)
 
 
 def _whole_records(variants: Iterable[Variant]) -> Iterable[list[Variant]]:

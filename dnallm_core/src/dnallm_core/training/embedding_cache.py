@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..models import Model
 from ..models.embedding import embed
+from ..models.fingerprint import fingerprint
 from ..weights.storage import cache_root
 
 
@@ -47,19 +48,6 @@ def cached_embeddings(
         known.update(zip(lacking, vectors, strict=True))
         _store(path, known)
     return np.stack([known[name] for name in names]), len(lacking)
-
-
-def fingerprint(model: Model) -> str:
-    """A hash of a network's tensors, their number format and the model's tokenizer."""
-    import torch
-
-    digest = hashlib.sha256(f"{model.manifest.family} {model.dtype}".encode())
-    digest.update(json.dumps(model.manifest.tokenizer, sort_keys=True, default=str).encode())
-    for name, tensor in sorted(model.module.state_dict().items()):
-        digest.update(name.encode())
-        flat = tensor.detach().contiguous().reshape(-1).cpu()
-        digest.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
-    return digest.hexdigest()
 
 
 def _store(path: Any, known: dict[bytes, NDArray[np.float32]]) -> None:

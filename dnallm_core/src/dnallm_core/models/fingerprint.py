@@ -1,0 +1,23 @@
+"""What a loaded network is, as a hash: two that have the same give the same answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .model import Model
+
+
+def fingerprint(model: Model) -> str:
+    """SHA-256 of a network's tensors, their number format and the model's tokenizer: a second a GB."""
+    import torch
+
+    digest = hashlib.sha256(f"{model.manifest.family} {model.dtype}".encode())
+    digest.update(json.dumps(model.manifest.tokenizer, sort_keys=True, default=str).encode())
+    for name, tensor in sorted(model.module.state_dict().items()):
+        digest.update(name.encode())
+        flat = tensor.detach().contiguous().reshape(-1).cpu()
+        digest.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
+    return digest.hexdigest()
