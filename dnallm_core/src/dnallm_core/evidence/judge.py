@@ -34,7 +34,8 @@ class Evidence:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.subtasks = tuple(sorted({group.subtask for group in table.groups}))
-        self._labels = self._named()
+        self._labels = self._named("models")
+        self._family_labels = self._named("families")
         self._places: dict[str, tuple[Group, int]] | None = None
         self._answers: dict[tuple[object, ...], list[_Answer]] = {}
 
@@ -43,16 +44,22 @@ class Evidence:
     ) -> dict[str, Standing]:
         """The standing of each model that has results for what was asked, by id."""
         ids = self._ids(models)
+        families = {model.id: model.family for model in models} if self._family_labels else {}
         for answer in self._answers_to(asked):
             found = {}
             scored = answer.scored(self.table)
             for model, labels in ids.items():
                 known = tuple(label for label in labels if label in scored)
                 if known:
-                    if known not in answer.judged:
+                    of_family = self._family_labels.get(families.get(model, ""), ())
+                    more = tuple(label for label in of_family if label in scored)
+                    if (known, more) not in answer.judged:
                         rows = [row for label in known for row in scored[label]]
-                        answer.judged[known] = _judge(rows, answer.block, self.table, known)
-                    found[model] = answer.judged[known]
+                        relatives = [row for label in more for row in scored[label]]
+                        answer.judged[known, more] = _judge(
+                            rows, answer.block, self.table, known, relatives
+                        )
+                    found[model] = answer.judged[known, more]
             if found:
                 return found
         return {}
@@ -121,14 +128,14 @@ class Evidence:
 
     # --- names --------------------------------------------------------------------------------
 
-    def _named(self) -> dict[str, tuple[int, ...]]:
-        """Places of labels by the ids and aliases they stand for, in lower case."""
+    def _named(self, of: str) -> dict[str, tuple[int, ...]]:
+        """Places of labels by what they stand for, in lower case: ids and aliases, or families."""
         places: dict[str, list[int]] = {}
         for place, label in enumerate(self.table.models):
             if place in self.table.comparators:
                 continue
             row = self.table.names.get(label)
-            for name in row["models"] if row else (label,):
+            for name in row.get(of, ()) if row else (label,) if of == "models" else ():
                 places.setdefault(name.lower(), []).append(place)
         return {name: tuple(found) for name, found in places.items()}
 
@@ -163,7 +170,7 @@ class _Answer:
 
     def __init__(self, block: Block) -> None:
         self.block = block
-        self.judged: dict[tuple[int, ...], Standing] = {}
+        self.judged: dict[tuple[tuple[int, ...], tuple[int, ...]], Standing] = {}
         self._scored: dict[int, list[_Scored]] | None = None
 
     def scored(self, table: Table) -> dict[int, list[_Scored]]:
@@ -207,25 +214,34 @@ def _by_label(block: Block, table: Table) -> dict[int, list[_Scored]]:
     return scored
 
 
-def _judge(scored: list[_Scored], block: Block, table: Table, labels: tuple[int, ...]) -> Standing:
-    benchmarks: dict[str, list[_Scored]] = {}
-    for each in scored:
-        benchmarks.setdefault(each.group.benchmark, []).append(each)
-    percentiles = {
-        name: sum(each.percentile for each in rows) / len(rows) for name, rows in benchmarks.items()
-    }
+def _judge(
+    scored: list[_Scored],
+    block: Block,
+    table: Table,
+    labels: tuple[int, ...],
+    relatives: list[_Scored],
+) -> Standing:
+    """A model's standing by its own results; ``relatives`` are of its family, checkpoint not stated.
+
+    Those may agree with its own, which raises the grade; they move neither score nor tier.
+    """
+    benchmarks = _by_benchmark(scored)
+    percentiles = _percentiles(benchmarks)
     weights = _capped({name: _weight(rows) for name, rows in benchmarks.items()})
     total = sum(weights.values())
     mean = sum(weights[name] * percentiles[name] for name in weights)
     score = (mean + PRIOR_WEIGHT * PRIOR) / (total + PRIOR_WEIGHT)
-    grade = _grade(benchmarks, percentiles, bool(block.transferred))
-    parts = ", ".join(
+    kin = {name: rows for name, rows in _by_benchmark(relatives).items() if name not in benchmarks}
+    of_kin = _percentiles(kin)
+    grade = _grade({**benchmarks, **kin}, {**percentiles, **of_kin}, bool(block.transferred))
+    parts = [
         f"{name} {percentiles[name]:.2f}"
         for name in sorted(weights, key=lambda name: (-weights[name], name))
-    )
-    shown = _cited(benchmarks, weights)
+    ]
+    parts += [f"{name} {of_kin[name]:.2f} of its family, checkpoint not stated" for name in kin]
+    shown = _cited(benchmarks, weights) + tuple(rows[0].result.key for rows in kin.values())
     sentence = (
-        f"{block.title}: percentile {mean / total:.2f} of the models compared ({parts}); "
+        f"{block.title}: percentile {mean / total:.2f} of the models compared ({', '.join(parts)}); "
         f"grade {grade} [{', '.join(shown)}]"
     )
     for label in labels:
@@ -234,6 +250,20 @@ def _judge(scored: list[_Scored], block: Block, table: Table, labels: tuple[int,
             sentence += f"; {table.models[label]}: {row['why']}"
     values = {each.place: each.result.value / each.group.unit for each in scored}
     return Standing(grade, score, sentence, shown, values, block)
+
+
+def _by_benchmark(scored: Iterable[_Scored]) -> dict[str, list[_Scored]]:
+    found: dict[str, list[_Scored]] = {}
+    for each in scored:
+        found.setdefault(each.group.benchmark, []).append(each)
+    return found
+
+
+def _percentiles(benchmarks: Mapping[str, list[_Scored]]) -> dict[str, float]:
+    """The mean percentile in each benchmark."""
+    return {
+        name: sum(each.percentile for each in rows) / len(rows) for name, rows in benchmarks.items()
+    }
 
 
 def _weight(rows: list[_Scored]) -> float:
