@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,34 @@ def test_benchmarks_that_contradict_each_other_make_no_a(make: Make) -> None:
     first = group("X", "independent", {0: 0.9, 1: 0.8, 2: 0.7})
     second = group("Y", "model-authors", {0: 0.5, 1: 0.6, 2: 0.7})
     assert judged(make, evidence(first, second))["one"][1] == "B"
+
+
+def test_a_benchmark_of_the_family_supports_a_models_own_results_and_ranks_nothing(
+    make: Make,
+) -> None:
+    """ "Family (checkpoint not stated)": the second benchmark's place 0 is no checkpoint of the zoo."""
+    own = group("X", "model-authors", {0: 0.9, 1: 0.8, 2: 0.7})
+    other = group("Y", "independent", {3: 0.9, 1: 0.5, 2: 0.4})
+    content = {
+        "models": [[name, name, 0] for name in (*MODELS[:3], "Toy (checkpoint not stated)")],
+        "sources": ["a paper"], "caveats": [], "groups": [own, other],
+    }  # fmt: skip
+    table = read_table(content)
+    names = {"Toy (checkpoint not stated)": {"models": [], "families": ["toys"], "why": "not said"}}
+    models = [make(name.split("/")[1], aliases=(name,)) for name in MODELS[:3]]
+    asked = Requirements.of({"task": "classification", "domain": "human"})
+    without, supported = (
+        decide(
+            asked, models, described(80 * 10**9), Evidence(dataclasses.replace(table, names=each))
+        )
+        for each in ({}, names)
+    )
+    assert [each.grade for each in without.ranked if each.id == "one"] == ["C"]
+    best = supported.ranked[0]
+    assert (best.id, best.grade) == ("one", "A")
+    assert "Y 1.00 of its family, checkpoint not stated" in best.reasons[0]
+    assert [each.id for each in supported.ranked] == [each.id for each in without.ranked]
+    assert all(key in supported.citations for key in best.evidence)
 
 
 def test_the_models_own_authors_alone_are_c(make: Make) -> None:

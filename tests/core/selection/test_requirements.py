@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from dnallm_core.errors import RequirementError
+from dnallm_core.manifest import words
 from dnallm_core.selection.requirements import Requirements, read_file
 
 
@@ -151,3 +152,9 @@ def test_a_file_that_is_none_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "junk").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(RequirementError, match="no readable TOML"):
         read_file(tmp_path / "junk")
+
+
+@pytest.mark.parametrize("name", ["domain", "trained_on"])
+@pytest.mark.parametrize("value", [*words.DOMAINS, "animal_other"])
+def test_every_domain_can_be_asked_for(name: str, value: str) -> None:
+    assert getattr(Requirements.of({name: value}), name) == value.replace("_", "-")
