@@ -38,11 +38,12 @@ KNOWN_LICENCES = (
 
 def domain(name: str, options: Iterable[str]) -> Callable[[object], str]:
     """A reader of domains that knows which one an organism belongs to, and says so."""
-
     known = tuple(options)
 
     def read(value: object) -> str:
-        if str(value).strip().replace("_", "-").lower() in known:  # it may begin as an organism does
+        if (
+            str(value).strip().replace("_", "-").lower() in known
+        ):  # it may begin as an organism does
             return values.word(value, known, name)
         typed = re.sub(r"[^a-z]+", " ", str(value).lower()).strip()
         found = ORGANISMS.get(typed) or ORGANISMS.get(typed.split(" ")[0])
