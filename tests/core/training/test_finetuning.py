@@ -258,6 +258,12 @@ def test_training_and_classifying_by_command(command, write_rows, motif, tmp_pat
     assert [first[:2], second[:2]] == ["a\t", "b\t"]
     no, yes = map(float, first.split("\t")[2:])
     assert no + yes == pytest.approx(1, abs=1e-3)
+    for shard in ("1/2", "2/2"):
+        classify = ["classify", "trained", "new.fa", "--device", "cpu", "-o", "shared.tsv"]
+        code, _, err = command(*classify, "--shard", shard)
+        assert code == 0, err
+    assert command("merge", "shared.tsv")[0] == 0
+    assert (tmp_path / "shared.tsv").read_text() == (tmp_path / "new.tsv").read_text()
 
     code, _, err = command(*train)
     assert code == 2

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 
+from .divided import divided
 from .output import say
 from .running import add_input, add_loading, add_output, finish, read_input
 
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, ".tsv .csv .parquet")
 
 
+@divided
 def run(options: argparse.Namespace) -> int:
     """Predict."""
     from ..training.classifying import classify_file

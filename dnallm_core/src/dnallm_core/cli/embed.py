@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 
+from .divided import divided
 from .running import add_output, add_sequences, finish, open_model, read_input, settings_of
 
 
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, ".tsv .csv .npy .npz .parquet .zarr .h5ad")
 
 
+@divided
 def run(options: argparse.Namespace) -> int:
     """Embed the input."""
     from ..tasks.embedding import embed_file

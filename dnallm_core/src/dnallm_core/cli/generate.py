@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 
+from .divided import divided
 from .running import add_model, add_output, finish, open_model, read_length
 
 
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, ".fa .tsv .csv .parquet")
 
 
+@divided
 def run(options: argparse.Namespace) -> int:
     """Generate from the prompts."""
     from ..errors import RequirementError

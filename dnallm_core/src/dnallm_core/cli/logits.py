@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 
+from .divided import divided
 from .running import add_output, add_sequences, finish, open_model, read_input, settings_of
 
 
@@ -16,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, ".tsv .csv .npy .npz .parquet .zarr .h5ad")
 
 
+@divided
 def run(options: argparse.Namespace) -> int:
     """Write the logits of the input."""
     from ..tasks.scoring import logits_file

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "variants": ("variants", "score variants"),
     "scan": ("scan", "score every substitution of a region"),
     "generate": ("generate", "generate sequences"),
+    "merge": ("merge", "join the shards of a run"),
     "rerun": ("rerun", "repeat the run that made an output"),
     "probe": ("probe", "train a probe on frozen embeddings"),
     "train": ("train", "fine-tune a model on labelled sequences"),

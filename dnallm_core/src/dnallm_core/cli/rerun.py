@@ -19,6 +19,8 @@ from typing import Any
 from ..errors import OutputError
 from .output import say
 
+_OF_THE_OUTPUT = {"valued": ("-o", "--output"), "bare": ("--overwrite", "--quiet")}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
@@ -29,11 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Repeat the run."""
-    from ..tasks.run import REPEATED
+    from ..tasks.run import REPEATED, without
     from .main import dispatch
 
     record = read_record(options.made)
-    command, here = _retargeted(record["command"]), Path.cwd()
+    command, here = without(record["command"], **_OF_THE_OUTPUT), Path.cwd()
+    command = [word for word in command if not word.startswith("-o")]
     target = here / (options.output or options.made)
     _say_other_versions(record)
     token = REPEATED.set(record["settings"])
@@ -66,20 +69,6 @@ def read_record(output: Path) -> dict[str, Any]:
     if record["settings"].get("input") == "-":
         raise OutputError(f"{output} was made from standard input, which cannot be read again.")
     return record
-
-
-def _retargeted(command: list[str]) -> list[str]:
-    """The command without its output and what only concerns it."""
-    kept: list[str] = []
-    skip = False
-    for word in command:
-        if skip:
-            skip = False
-        elif word in ("-o", "--output"):
-            skip = True
-        elif not word.startswith(("--output=", "-o")) and word not in ("--overwrite", "--quiet"):
-            kept.append(word)
-    return kept
 
 
 def _say_other_versions(record: dict[str, Any]) -> None:

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import RequirementError, SequenceError
+from .divided import add_division
 from .output import print_json, say
 
 if TYPE_CHECKING:
     from ..models import Model
     from ..sequences.alignment import Alignment
     from ..sequences.files import Genome, Record
+
+
+Item = TypeVar("Item")
+
+
+class Readings(Generic[Item]):
+    """What a file holds, read anew whenever it is iterated over: a divided run reads more than once."""
+
+    def __init__(self, read: Callable[[], Iterable[Item]]) -> None:
+        self._read = read
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._read())
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -37,13 +51,14 @@ def add_loading(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
 
 
 def add_output(parser: argparse.ArgumentParser, formats: str) -> None:
-    """Add the output and how it is written."""
+    """Add the output, how it is written, and how the run is divided."""
     parser.add_argument(
         "-o", "--output", required=True, metavar="FILE", type=Path, help=f"one of {formats}"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.add_argument("--json", action="store_true", help="print the run's record as JSON")
+    add_division(parser)
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:
@@ -151,7 +166,7 @@ def open_model(options: argparse.Namespace) -> Model:
     return model
 
 
-def read_input(options: argparse.Namespace) -> Iterator[Record]:
+def read_input(options: argparse.Namespace) -> Iterable[Record]:
     """The records of the input that the flags say: a file's, or the sequences of regions."""
     from ..sequences.files import read_records
 
@@ -159,14 +174,16 @@ def read_input(options: argparse.Namespace) -> Iterator[Record]:
     if by_region == bool(options.input) or bool(options.regions) != bool(options.genome):
         raise RequirementError("Give an input, or --regions with --genome, one of the two.")
     if by_region:
-        return _regions(options)
-    return read_records(
-        options.input,
-        format=options.format,
-        column=options.column,
-        name_column=options.name_column,
-        skip_empty=options.skip_empty,
-        duplicates=options.duplicates,
+        return Readings(lambda: _regions(options))
+    return Readings(
+        lambda: read_records(
+            options.input,
+            format=options.format,
+            column=options.column,
+            name_column=options.name_column,
+            skip_empty=options.skip_empty,
+            duplicates=options.duplicates,
+        )
     )
 
 
@@ -193,9 +210,9 @@ def input_settings(options: argparse.Namespace) -> dict[str, Any]:
 def finish(options: argparse.Namespace, record: dict[str, Any]) -> int:
     """Say what was written."""
     if options.json:
-        print_json({"output": str(options.output), "run": record})
+        print_json({"output": str(record.get("output", options.output)), "run": record})
     elif not options.quiet:
-        say(f"wrote {options.output} in {record['seconds']:.1f} s")
+        say(f"wrote {record.get('output', options.output)} in {record['seconds']:.1f} s")
     if record.get("warning"):
         say(record["warning"])
     return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
+from .divided import divided
 from .running import (
     add_genome,
     add_model,
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, ".tsv .tsv.gz .csv .vcf .vcf.gz .parquet .npz .zarr .bw")
 
 
+@divided
 def run(options: argparse.Namespace) -> int:
     """Scan the regions, or the whole genome where none is named."""
     from ..sequences.files import Region, read_regions

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .divided import divided
 from .running import add_output, add_sequences, finish, open_model, read_input, settings_of
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, ".tsv .csv .npz .parquet .zarr, and .bw with --per-base")
 
 
+@divided
 def run(options: argparse.Namespace) -> int:
     """Score the input."""
     from ..tasks.scoring import score_file

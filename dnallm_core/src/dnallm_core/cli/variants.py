@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 
+from .divided import divided
 from .running import (
+    Readings,
     add_genome,
     add_model,
     add_output,
@@ -34,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_output(parser, ".tsv .tsv.gz .csv .parquet .npz .vcf .vcf.gz")
 
 
+@divided
 def run(options: argparse.Namespace) -> int:
     """Score the input."""
     from ..sequences.files import read_variants
@@ -42,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     with open_genome(options) as genome:
         record = score_variants(
             open_model(options),
-            read_variants(options.input),
+            Readings(lambda: read_variants(options.input)),
             genome,
             options.output,
             source=options.input,

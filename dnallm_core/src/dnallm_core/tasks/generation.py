@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,8 @@ def generate_file(
         "generation",
     )
 
+    listed = prompts if Path(source).is_file() else list(prompts)
+
     def compute(part: list[Record]) -> Table:
         # all samples of a prompt in one call, which gives each a random stream of its own
         repeated = [(record, sample) for record in part for sample in range(samples)]
@@ -71,14 +75,22 @@ def generate_file(
         model,
         source,
         output,
-        {"max_new_bases": max_new_bases, "samples": samples, **settings},
+        {"max_new_bases": max_new_bases, "samples": samples, **_known(listed), **settings},
         overwrite=overwrite,
         quiet=quiet,
         endings=ENDINGS,
     )
     return job.carry_out(
-        lambda: in_parts(prompts, lambda _: samples, PART_PROMPTS),
+        lambda: in_parts(listed, lambda _: samples, PART_PROMPTS),
         prepare=lambda part: part,
         compute=compute,
         size=lambda part: len(part) * samples * max_new_bases,
     )
+
+
+def _known(prompts: Iterable[Record]) -> dict[str, str]:
+    """Prompts that come from no file are known by their own hash."""
+    if not isinstance(prompts, list):
+        return {}
+    text = json.dumps([[each.name, each.sequence] for each in prompts])
+    return {"prompts_sha256": hashlib.sha256(text.encode()).hexdigest()}

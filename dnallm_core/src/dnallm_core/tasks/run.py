@@ -187,6 +187,20 @@ def _digest_of(files: Sequence[Path], folder: Path, *, every: int = 1) -> str:
     return digest.hexdigest()
 
 
+def without(
+    command: Sequence[str], *, valued: Sequence[str] = (), bare: Sequence[str] = ()
+) -> list[str]:
+    """A command line without some flags, and without the values of those that take one."""
+    kept: list[str] = []
+    words = iter(command)
+    for word in words:
+        if word in valued:
+            next(words, None)
+        elif word not in bare and not word.startswith(tuple(f"{flag}=" for flag in valued)):
+            kept.append(word)
+    return kept
+
+
 def refuse_what_changed(settings: Mapping[str, Any]) -> None:
     """Raise OutputError where the run that is being repeated had other settings than these."""
     recorded = REPEATED.get()

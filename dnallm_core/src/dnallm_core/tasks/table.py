@@ -68,7 +68,7 @@ def write_part(path: Path, table: Table) -> None:
     temporary.replace(path)
 
 
-def read_part(path: Path) -> Table:
+def read_part(path: Path | io.BytesIO) -> Table:
     """A table as ``write_part`` wrote it."""
     import numpy as np
 
