@@ -9,8 +9,7 @@ column is what would have been predicted had nobody measured.
 from __future__ import annotations
 
 from dnallm_core.catalog import catalog
-from dnallm_core.footprint import Records, prediction, shape_of
-from dnallm_core.footprint.terms import derived
+from dnallm_core.footprint import Records, prediction
 from dnallm_core.measuring.fitting import FLOOR
 
 MEGABYTE = 10**6
@@ -29,9 +28,9 @@ def main() -> None:
                 cost = prediction(
                     model, batch=rows, dtype=record.dtype, mode=record.mode, records=records
                 )
-                formulas = derived(
-                    shape_of(model), model.architecture, rows, record.dtype, record.mode, "cpu"
-                )
+                formulas = prediction(
+                    model, batch=rows, dtype=record.dtype, mode=record.mode
+                ).growths
                 guesses = [sum(g.at(tokens) for g in each) for each in (cost.growths, formulas)]
                 gap = guesses[0] - measured
                 missed += abs(gap) > max(FLOOR, 0.1 * measured) or -gap > max(

@@ -11,6 +11,7 @@ from ..resources.machine import Device
 from .records import Record, Records
 from .shape import Shape, shape_of
 from .terms import BYTES, Growth, Term, derived, runtime, weights
+from .training import Training, training_terms
 
 SPECIAL_TOKENS = 2  # what tokenizers add at most to one sequence
 _NO_RECORDS = Records()
@@ -105,7 +106,12 @@ class Prediction:
         return _time(self, length, sequences, device, work)
 
 
-_SPREAD = frozenset({"weights", "gradients", "optimizer", "key-value-cache", "recurrent-state"})
+_SPREAD = frozenset(
+    {
+        "weights", "gradients", "optimizer", "adapters", "kept",
+        "key-value-cache", "recurrent-state",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +132,24 @@ def prediction(
     device: str = "cpu",
     cache: bool = False,
     records: Records = _NO_RECORDS,
+    training: Training | None = None,
 ) -> Prediction:
-    """The cost of ``manifest`` as a function of length: measured terms where there are, else derived."""
+    """The cost of ``manifest`` as a function of length: measured terms where there are, else derived.
+
+    ``mode``: "inference", or "training": one step of it, as ``training`` says (in full unless said).
+    """
     shape = shape_of(manifest)
     record = _nearest(records.of(manifest), dtype, mode, device)
+    if mode == "training" and training not in (None, Training()):
+        record = None  # what is measured is training in full
     if record is not None:
         growths = _from_record(record, shape, batch, dtype, device, cache, manifest.architecture)
+    elif mode == "training":
+        growths = training_terms(
+            shape, manifest.architecture, batch, dtype, device, training or Training()
+        )
     else:
-        growths = derived(shape, manifest.architecture, batch, dtype, mode, device, cache)
+        growths = derived(shape, manifest.architecture, batch, dtype, device, cache)
     return Prediction(growths, manifest.resolution or 1.0, shape.layers, record)
 
 
@@ -148,11 +164,13 @@ def predict(
     devices: int = 1,
     cache: bool = False,
     records: Records = _NO_RECORDS,
+    training: Training | None = None,
 ) -> Footprint:
     """Peak bytes a device that ``manifest`` needs for ``batch`` sequences of ``length`` bp."""
     return prediction(
-        manifest, batch=batch, dtype=dtype, mode=mode, device=device, cache=cache, records=records
-    ).at(length, devices)
+        manifest, batch=batch, dtype=dtype, mode=mode, device=device, cache=cache,
+        records=records, training=training,
+    ).at(length, devices)  # fmt: skip
 
 
 def largest_length(
@@ -165,12 +183,16 @@ def largest_length(
     device: str = "cpu",
     devices: int = 1,
     records: Records = _NO_RECORDS,
+    training: Training | None = None,
 ) -> int:
     """The most bp a sequence may have for a batch to fit into ``memory`` bytes; 0 where none fits.
 
     The model's own limit is not looked at.
     """
-    cost = prediction(manifest, batch=batch, dtype=dtype, mode=mode, device=device, records=records)
+    cost = prediction(
+        manifest, batch=batch, dtype=dtype, mode=mode, device=device,
+        records=records, training=training,
+    )  # fmt: skip
     return cost.longest(memory, devices)
 
 
@@ -184,13 +206,15 @@ def largest_batch(
     device: str = "cpu",
     devices: int = 1,
     records: Records = _NO_RECORDS,
+    training: Training | None = None,
 ) -> int:
     """The most sequences of ``length`` bp that fit together into ``memory`` bytes; 0 where none does."""
 
     def needed(batch: int) -> int:
         cost = prediction(
-            manifest, batch=batch, dtype=dtype, mode=mode, device=device, records=records
-        )
+            manifest, batch=batch, dtype=dtype, mode=mode, device=device,
+            records=records, training=training,
+        )  # fmt: skip
         return cost.total(length, devices)
 
     one, two = needed(1), needed(2)

@@ -18,6 +18,7 @@ A manifest may say it outright::
     strands = 2                 # copies of the stream (reverse-complement equivariant networks)
     fused_attention = true      # false where attention weights are held as a whole
     float32_parameters = 0      # parameters that stay float32 whatever the dtype
+    kept = 20_000               # elements a token that one block keeps while it trains, as counted
 
 What it leaves out is looked for in ``config`` under the spellings that configurations use, and else
 derived from what is known. Nothing here knows any model by name.
@@ -26,7 +27,7 @@ derived from what is known. Nothing here knows any model by name.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,7 @@ _MEANINGS = {  # spelling -> (name, how early it counts)
     for place, spelling in enumerate(all_)
 }
 _ATTENTION_LISTS = ("attn_layer_idxs", "attention_layers", "attn_layers", "attn_layer_idx")
+_ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attn_pdrop", "attention_dropout")
 _PREFERRED_HEAD_WIDTH = 64
 
 
@@ -73,6 +75,8 @@ class Shape:
     fused_attention: bool
     float32_parameters: int
     parameters: int | None
+    attention_dropout: bool
+    kept: float | None
     guessed: tuple[str, ...]
 
 
@@ -102,6 +106,9 @@ def shape_of(manifest: ModelManifest) -> Shape:
     heads = stated("heads") or (max(1, width // _PREFERRED_HEAD_WIDTH) if attends else 1)
     feed_forward = known("feed_forward", 4 * width) if kind != "state-space" else 0
     expand = _first(config, nested, ("expand",)) or 2
+    gated = said.get("gated", _is_gated(config))
+    if attends and "gated" not in said and "feed_forward" not in guessed:
+        gated = gated or _counts_as_gated(manifest, layers, width, feed_forward, stated)
     return Shape(
         layers=layers,
         width=width,
@@ -109,7 +116,7 @@ def shape_of(manifest: ModelManifest) -> Shape:
         key_value_heads=stated("key_value_heads") or heads,
         head_width=stated("head_width") or max(1, width // heads),
         feed_forward=feed_forward,
-        gated=bool(said.get("gated", _is_gated(config))),
+        gated=bool(gated),
         vocabulary=known("vocabulary", 16),
         inner=stated("inner") or round(width * expand),
         state=stated("state") or 16,
@@ -119,6 +126,10 @@ def shape_of(manifest: ModelManifest) -> Shape:
         fused_attention=bool(said.get("fused_attention", manifest.scaling.memory != "quadratic")),
         float32_parameters=int(said.get("float32_parameters", 0)),
         parameters=manifest.parameters,
+        attention_dropout=any(
+            isinstance(config.get(name), float) and config[name] > 0 for name in _ATTENTION_DROPOUTS
+        ),
+        kept=said.get("kept"),
         guessed=tuple(guessed),
     )
 
@@ -151,6 +162,24 @@ def _is_gated(config: Mapping[str, Any]) -> bool:
     return any(word in words for word in ("silu", "swish", "swiglu", "geglu", "glu")) or (
         "inner_mlp_size" in config or "num_key_value_heads" in config
     )
+
+
+def _counts_as_gated(
+    manifest: ModelManifest,
+    layers: int,
+    width: int,
+    wide: int,
+    stated: Callable[[str], int | None],
+) -> bool:
+    """Whether the parameters that are left for the feed-forward parts make three matrices, not two."""
+    if manifest.parameters is None:
+        return False
+    keys = stated("key_value_heads") or stated("heads") or 1
+    share = keys / (stated("heads") or 1)
+    attention = (2 + 2 * share) * width**2
+    embedding = 2 * (stated("vocabulary") or 0) * width  # and perhaps an output layer as large
+    left = (manifest.parameters - embedding) / layers - attention
+    return 2.6 < left / (width * wide) < 3.5
 
 
 def _attention_layers(

@@ -47,31 +47,22 @@ class Growth(NamedTuple):
 
 
 def derived(
-    shape: Shape, kind: str, batch: int, dtype: str, mode: str, device: str, cache: bool = False
+    shape: Shape, kind: str, batch: int, dtype: str, device: str, cache: bool = False
 ) -> tuple[Growth, ...]:
-    """Terms of a network of architecture ``kind`` that nobody has measured.
+    """Terms of inference with a network of architecture ``kind`` that nobody has measured.
 
-    ``mode``: "inference" or "training" (gradients and AdamW's two moments in float32, activations of
-    every layer kept). ``cache``: a key-value cache or recurrent state is carried (generation).
+    ``cache``: a key-value cache or recurrent state is carried (generation).
     """
     size = BYTES[dtype]
     how = "derived"
     if shape.guessed:
         how = f"derived; {', '.join(shape.guessed)} guessed"
     terms = [weights(shape, dtype)]
-    parameters = terms[0].constant / size
-    elements, square = _activations(shape, kind)
+    elements, square = one_block(shape, kind)
     rows = batch * shape.strands
-    if mode == "training":
-        terms.append(Growth("gradients", terms[0].constant, 0, 0, "derived"))
-        terms.append(Growth("optimizer", 8 * parameters, 0, 0, "derived: AdamW, float32 moments"))
-        terms.append(Growth("activations", 0, rows * elements * size * shape.layers, 0, how))
-        layers = shape.attention_layers
-    else:
-        terms.append(Growth("activations", 0, rows * elements * size, 0, how))
-        layers = min(1, shape.attention_layers)
-    if square and layers:
-        terms.append(Growth("attention", 0, 0, 2 * rows * square * size * layers, how))
+    terms.append(Growth("activations", 0, rows * elements * size, 0, how))
+    if square and shape.attention_layers:
+        terms.append(Growth("attention", 0, 0, rows * square * size, how))
     if kind in ("long-convolution", "hybrid"):
         terms.append(_fourier(shape, rows, how))
     if kind == "long-convolution":  # the spectra of every layer's filters are kept
@@ -107,7 +98,7 @@ def runtime(device: str) -> Growth:
     return Growth("runtime", CUDA_CONTEXT, 0, 0, "derived: context and workspaces, 0.3 to 0.6 GB")
 
 
-def _activations(shape: Shape, kind: str) -> tuple[float, float]:
+def one_block(shape: Shape, kind: str) -> tuple[float, float]:
     """(elements a token, elements a token squared) alive at the peak of one block, one row."""
     width, wide = shape.width, shape.feed_forward
     block: float
@@ -124,7 +115,7 @@ def _activations(shape: Shape, kind: str) -> tuple[float, float]:
         block = max(6 * width, feed)
     else:
         block = TRANSFORMER * max(attention, feed, 6 * width if kind == "hybrid" else 0)
-    square = 0.0 if shape.fused_attention else float(shape.heads)
+    square = 0.0 if shape.fused_attention else 2.0 * shape.heads
     return stream + block, square
 
 
