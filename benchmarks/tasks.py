@@ -3,18 +3,17 @@
 A tiny network shows the machinery's own cost; each pair takes turns in one process, and seconds are
 processor time, the best of a few rounds.
 
-    python benchmarks/tasks.py [loops] [variants] [genome] [reads] [--rounds 3]
+    python benchmarks/tasks.py [loops] [variants] [genome] [--rounds 3]
 
 ``loops``: embedding, scores and logits of short sequences, and variants, memory and file, beside
 plain loops. ``variants``: an equivariant network's masked marginals beside two forwards a variant,
 batch 32. ``genome``: embedding of a stretch in windows; the share of the time that the network takes.
-``reads``: gzipped FASTQ through reading, batching and writing without a model, beside a bare parser.
+What reading takes without a model is measured by ``reading.py``.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import random
 import resource
 import tempfile
@@ -31,15 +30,10 @@ from dnallm_core.catalog import catalog
 from dnallm_core.loading import build, find_implementation
 from dnallm_core.models import Embeds, Model, PredictsBases
 from dnallm_core.sequences.alphabet import reverse_complement
-from dnallm_core.sequences.files import Genome, Record, Variant, read_records
+from dnallm_core.sequences.files import Genome, Record, Variant
 from dnallm_core.sequences.tokenizers import tokenizer_for
 from dnallm_core.tasks.embedding import embed_file
-from dnallm_core.tasks.pieces import bases, bases_of, pieces
-from dnallm_core.tasks.pipeline import Pipeline, in_parts
-from dnallm_core.tasks.progress import Progress
-from dnallm_core.tasks.run import Run
 from dnallm_core.tasks.scoring import logits_file, score_file
-from dnallm_core.tasks.table import Table
 from dnallm_core.tasks.variants import score_variants
 
 WINDOW = 128
@@ -293,46 +287,14 @@ def genome(folder: Path, rounds: int) -> None:
         )
 
 
-def reads(folder: Path, rounds: int, count: int = 200_000) -> None:
-    path = folder / "reads.fastq.gz"
-    letters = "".join(random.Random(1).choices("ACGT", k=1_000_000))
-    with gzip.open(path, "wt", compresslevel=4) as file:
-        for number in range(count):
-            at = number * 977 % 999_900
-            file.write(f"@read:{number}\n{letters[at : at + 100]}\n+\n{'F' * 100}\n")
-
-    def bare() -> None:
-        with gzip.open(path, "rt") as file:
-            while file.readline():
-                file.readline(), file.readline(), file.readline()
-
-    def pipeline() -> None:
-        target = folder / "reads.tsv"
-        with Run(target, {}, overwrite=True) as run:
-            Pipeline(
-                enumerate(in_parts(pieces(read_records(path), None), bases, 1 << 20)),
-                prepare=lambda part: part,
-                compute=lambda part: Table(
-                    {"length": np.fromiter(map(bases, part), dtype=np.int64, count=len(part))}
-                ),
-                size=bases_of,
-                save=run.save,
-                progress=Progress(quiet=True),
-            ).go()
-            (folder / "done").write_text("")
-            run.finish(folder / "done", {})
-
-    compared(f"{count:,} reads, no model", bare, pipeline, rounds)
-
-
 def main() -> None:
     """Measure what is asked for, or all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("what", nargs="*", help="loops, variants, genome, reads (default: all)")
+    parser.add_argument("what", nargs="*", help="loops, variants, genome (default: all)")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    for each in (loops, variants, genome, reads):
+    for each in (loops, variants, genome):
         if not options.what or each.__name__ in options.what:
             with tempfile.TemporaryDirectory() as folder:
                 each(Path(folder), options.rounds)

@@ -14,12 +14,11 @@ from ..sequences.files import Record
 from ..sequences.tokenizers import Encoding
 from .job import PART_BASES, Job
 from .memory import BatchLimit
-from .pieces import Piece, bases, bases_of, pieces, windows_for
-from .pipeline import in_parts
+from .pieces import Part, bases_of, in_pieces, windows_for
 from .table import Table
 
 ENDINGS = (".tsv", ".tsv.gz", ".csv", ".csv.gz", ".npy", ".npz", ".parquet", ".zarr", ".h5ad")
-Prepared = tuple[list[Piece], list[Encoding], list[Encoding] | None]
+Prepared = tuple[Part, list[Encoding], list[Encoding] | None]
 
 
 def embed_file(
@@ -51,12 +50,12 @@ def embed_file(
     cut = windows_for(model, window, stride)
     limit = BatchLimit(batch_tokens)
 
-    def prepare(part: list[Piece]) -> Prepared:
-        texts = [each.sequence for each in part]
+    def prepare(part: Part) -> Prepared:
+        texts = part.sequences
         other = [reverse_complement(each) for each in texts] if both_strands else None
         return (
             part,
-            encode(model, texts, names=[each.name for each in part]),
+            encode(model, texts, names=part.names),
             encode(model, other) if other is not None else None,
         )
 
@@ -74,7 +73,7 @@ def embed_file(
                 )
             )
             vectors = (vectors + other) * np.float32(0.5)
-        return Table({**_places(part), "embedding": vectors})
+        return Table({**part.places, "embedding": vectors})
 
     job = Job(
         "embed",
@@ -90,7 +89,7 @@ def embed_file(
         endings=ENDINGS,
     )  # fmt: skip
     return job.carry_out(
-        lambda: in_parts(pieces(records, cut), bases, PART_BASES),
+        lambda: in_pieces(records, cut, PART_BASES),
         prepare=prepare,
         compute=compute,
         size=bases_of,
@@ -98,18 +97,8 @@ def embed_file(
     )
 
 
-def _places(part: list[Piece]) -> dict[str, Any]:
-    import numpy as np
-
-    return {
-        "name": [each.name for each in part],
-        "start": np.array([each.start for each in part], dtype=np.int64),
-        "end": np.array([each.end for each in part], dtype=np.int64),
-    }
-
-
 def _token_table(
-    model: Model, part: list[Piece], encodings: list[Encoding], layer: int, limit: BatchLimit
+    model: Model, part: Part, encodings: list[Encoding], layer: int, limit: BatchLimit
 ) -> Table:
     import numpy as np
 

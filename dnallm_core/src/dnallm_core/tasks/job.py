@@ -20,7 +20,7 @@ from .work import MANNER, Work
 if TYPE_CHECKING:
     from ..models import Model
 
-Item = TypeVar("Item")
+PartOf = TypeVar("PartOf")  # consecutive items of the input, in whatever a task holds them
 
 PART_BASES = 131_072  # bp a part: what an interruption costs at most, and what is held in memory
 
@@ -96,11 +96,11 @@ class Job:
 
     def carry_out(
         self,
-        parts: Callable[[], Iterable[list[Item]]],
+        parts: Callable[[], Iterable[PartOf]],
         *,
-        prepare: Callable[[list[Item]], Any],
+        prepare: Callable[[PartOf], Any],
         compute: Callable[[Any], Table],
-        size: Callable[[list[Item]], int],
+        size: Callable[[PartOf], int],
         total: int | None = None,
         unit: str = "bp",
         closing: Callable[[], str] = str,

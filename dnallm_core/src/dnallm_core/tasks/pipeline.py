@@ -16,6 +16,7 @@ from .progress import Progress
 from .table import Table
 
 Item = TypeVar("Item")
+PartOf = TypeVar("PartOf")
 
 _END = object()
 DEPTH = 2  # parts that may wait between two threads
@@ -37,16 +38,16 @@ def in_parts(
         yield part
 
 
-class Pipeline(Generic[Item]):
+class Pipeline(Generic[PartOf]):
     """``parts``, by number, go through ``prepare`` (reading thread), ``compute`` (this one), ``save``."""
 
     def __init__(
         self,
-        parts: Iterable[tuple[int, list[Item]]],
+        parts: Iterable[tuple[int, PartOf]],
         *,
-        prepare: Callable[[list[Item]], Any],
+        prepare: Callable[[PartOf], Any],
         compute: Callable[[Any], Table],
-        size: Callable[[list[Item]], int],
+        size: Callable[[PartOf], int],
         save: Callable[[int, Table], None],
         progress: Progress,
     ) -> None:

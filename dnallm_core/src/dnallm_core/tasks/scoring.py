@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..models import Model, PredictsBases
 from ..models.batching import TOKENS_A_BATCH, encode, require
@@ -12,8 +12,7 @@ from ..models.likelihood import logits_of, score
 from ..sequences.files import Record
 from .job import PART_BASES, Job
 from .memory import BatchLimit
-from .pieces import Piece, bases, bases_of, pieces, windows_for
-from .pipeline import in_parts
+from .pieces import Part, bases_of, in_pieces, windows_for
 from .table import Table
 
 ENDINGS = (".tsv", ".tsv.gz", ".csv", ".csv.gz", ".npz", ".parquet", ".zarr")
@@ -46,10 +45,11 @@ def score_file(
     cut = windows_for(model, window, stride)
     limit = BatchLimit(batch_tokens)
 
-    def compute(part: list[Any]) -> Table:
-        texts = [each.sequence for each in part]
+    def compute(part: Part) -> Table:
         found = limit.attempt(
-            lambda most: score(model, texts, reduce="none", both_strands=both_strands, tokens=most)
+            lambda most: score(
+                model, part.sequences, reduce="none", both_strands=both_strands, tokens=most
+            )
         )
         if per_base:
             return _base_table(part, list(found))
@@ -58,29 +58,12 @@ def score_file(
         mean = np.divide(summed, scored, out=np.full(len(part), np.nan), where=scored > 0)
         return Table(
             {
-                "name": [each.name for each in part],
-                "start": np.array([each.start for each in part], dtype=np.int64),
-                "end": np.array([each.end for each in part], dtype=np.int64),
+                **part.places,
                 "scored": scored,
                 "score": mean.astype(np.float32),
                 "sum": summed.astype(np.float32),
             }
         )
-
-    def chosen() -> Iterator[Piece | _Owned]:
-        if not (per_base and cut is not None):
-            yield from pieces(records, cut)
-            return
-        for record in records:
-            for window_ in cut.over(len(record.sequence)):
-                yield _Owned(
-                    record.name,
-                    window_.start,
-                    window_.end,
-                    record.sequence[window_.start : window_.end],
-                    window_.owned_start,
-                    window_.owned_end,
-                )
 
     job = Job(
         "score",
@@ -97,7 +80,7 @@ def score_file(
         details={"contigs": list(contigs)},
     )  # fmt: skip
     return job.carry_out(
-        lambda: in_parts(chosen(), bases, PART_BASES),
+        lambda: in_pieces(records, cut, PART_BASES, owned=per_base),
         prepare=lambda part: part,
         compute=compute,
         size=bases_of,
@@ -105,25 +88,13 @@ def score_file(
     )
 
 
-class _Owned(NamedTuple):
-    """A window that speaks for [owned_start, owned_end) of its record."""
-
-    name: str
-    start: int
-    end: int
-    sequence: str
-    owned_start: int
-    owned_end: int
-
-
-def _base_table(part: list[Any], found: list[Any]) -> Table:
+def _base_table(part: Part, found: list[Any]) -> Table:
     import numpy as np
 
     chrom: list[str] = []
     starts, values = [], []
     for piece, value in zip(part, found, strict=True):
-        first = getattr(piece, "owned_start", piece.start)
-        last = getattr(piece, "owned_end", piece.end)
+        first, last = piece.owned_start, piece.owned_end
         chrom += [piece.name] * (last - first)
         starts.append(np.arange(first, last, dtype=np.int64))
         values.append(np.asarray(value, dtype=np.float32)[first - piece.start : last - piece.start])
@@ -156,8 +127,8 @@ def logits_file(
     cut = windows_for(model, window, stride)
     limit = BatchLimit(batch_tokens)
 
-    def compute(part: list[Piece]) -> Table:
-        encodings = encode(model, [each.sequence for each in part])
+    def compute(part: Part) -> Table:
+        encodings = encode(model, part.sequences)
         found = limit.attempt(lambda most: logits_of(model, encodings, tokens=most))
         names: list[str] = []
         for piece, encoding in zip(part, encodings, strict=True):
@@ -188,7 +159,7 @@ def logits_file(
         endings=(*ENDINGS, ".npy", ".h5ad"),
     )
     return job.carry_out(
-        lambda: in_parts(pieces(records, cut), bases, PART_BASES // 8),
+        lambda: in_pieces(records, cut, PART_BASES // 8),
         prepare=lambda part: part,
         compute=compute,
         size=bases_of,

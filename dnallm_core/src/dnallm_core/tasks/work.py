@@ -38,10 +38,10 @@ class Work:
     model: Model
     output: Path
     settings: Mapping[str, Any]
-    parts: Callable[[], Iterable[list[Any]]]
-    prepare: Callable[[list[Any]], Any]
+    parts: Callable[[], Iterable[Any]]
+    prepare: Callable[[Any], Any]
     compute: Callable[[Any], Table]
-    size: Callable[[list[Any]], int]
+    size: Callable[[Any], int]
     total: int | None = None
     unit: str = "bp"
     endings: Iterable[str] | None = None
@@ -52,7 +52,7 @@ class Work:
     quiet: bool = False
 
     def __post_init__(self) -> None:
-        self._rest: Iterator[tuple[int, list[Any]]] = iter(())
+        self._rest: Iterator[tuple[int, Any]] = iter(())
         self._at = -1  # the part that was read last
 
     def plan(self) -> Plan:
@@ -103,7 +103,7 @@ class Work:
 
     def _compute(
         self,
-        parts: Iterable[tuple[int, list[Any]]],
+        parts: Iterable[tuple[int, Any]],
         save: Callable[[int, Table], None],
         progress: Progress,
     ) -> None:
@@ -118,14 +118,14 @@ class Work:
 
     def _chosen(
         self, wanted: Callable[[int], bool], progress: Progress
-    ) -> Iterator[tuple[int, list[Any]]]:
+    ) -> Iterator[tuple[int, Any]]:
         for number, part in enumerate(self.parts()):
             if wanted(number):
                 yield number, part
             else:
                 progress.skip(self.size(part))
 
-    def _going_on(self, numbers: list[int]) -> Iterator[tuple[int, list[Any]]]:
+    def _going_on(self, numbers: list[int]) -> Iterator[tuple[int, Any]]:
         for number in numbers:
             if number <= self._at or self._at < 0:
                 self._rest, self._at = iter(enumerate(self.parts())), -1

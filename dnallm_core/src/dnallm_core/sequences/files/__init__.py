@@ -8,8 +8,8 @@ Everything that can be wrong with a file is a SequenceError that names the recor
 from __future__ import annotations
 
 from .genome import Genome
-from .reader import FORMATS, read_records
-from .record import Record, Region, Variant
+from .reader import FORMATS, in_blocks, read_records
+from .record import Block, Record, Region, Variant
 from .reference import ReferenceCheck
 from .regions import read_regions, region_records
 from .tables import read_rows
@@ -17,11 +17,13 @@ from .variants import parse_variant, read_variants, variants_of
 
 __all__ = [
     "FORMATS",
+    "Block",
     "Genome",
     "Record",
     "ReferenceCheck",
     "Region",
     "Variant",
+    "in_blocks",
     "parse_variant",
     "read_records",
     "read_regions",

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
 from itertools import repeat
-from operator import add, sub
 
 from ...errors import SequenceError
 from ..alphabet import is_plain, normalised
 from .opening import Source, reading
-from .record import Record
+from .record import Block, Record
 
 
-def read_fastq(source: Source, *, keep_case: bool = False, allow: str = "") -> Iterator[Record]:
-    """The records of a FASTQ file whose records are of four lines each.
+class FastqBlock(Block):
+    """Records of a FASTQ file, with their titles as they stand there."""
+
+    __slots__ = ("_index", "_source", "_titles")
+
+    def __init__(
+        self, names: list[str], sequences: list[str], titles: list[str], source: str, index: int
+    ) -> None:
+        super().__init__(names, sequences)
+        self._titles, self._source, self._index = titles, source, index
+
+    def records(self) -> Iterable[Record]:
+        """See ``Block``."""
+        words = [each[1:].split(None, 1) for each in self._titles]
+        rest = [each[1] if len(each) > 1 else "" for each in words]
+        places = range(self._index, self._index + len(self))
+        return map(Record, self.names, self.sequences, rest, repeat(self._source), places)
+
+
+def read_fastq(source: Source, *, keep_case: bool = False, allow: str = "") -> Iterator[FastqBlock]:
+    """The records of a FASTQ file whose records are of four lines each, many at a time.
 
     Raises SequenceError, with the line, where a record is not of that form, and for letters that
     are no DNA.
     """
     source.refuse_binary("FASTQ")
     index, name = 0, source.name
-    make = partial(tuple.__new__, Record)
     for text in _whole_records(source.blocks(), name):
+        # Everything that every record goes through is a loop in C: two million reads are common.
         titles, sequences, marks, qualities = text[0::4], text[1::4], text[2::4], text[3::4]
         _check(titles, sequences, marks, qualities, index, name)
         if not is_plain("".join(sequences).encode()):
@@ -30,27 +47,17 @@ def read_fastq(source: Source, *, keep_case: bool = False, allow: str = "") -> I
                 normalised(each, record=_name(title), keep_case=keep_case, allow=allow)
                 for title, each in zip(titles, sequences, strict=True)
             ]
-        names, rest = _names(titles, index)
-        places = range(index, index + len(titles))
-        # Everything a record goes through is a loop in C: two million reads are common.
-        yield from map(make, zip(names, sequences, rest, repeat(name), places, repeat(None)))
+        yield FastqBlock(_names(titles, index), sequences, titles, name, index)
         index += len(titles)
 
 
-def _names(titles: list[str], index: int) -> tuple[list[str], list[str]]:
-    """Names and what follows them; titles of two words each, as sequencers write them, in one go."""
-    words = "\n".join(titles).split()
-    if len(words) == 2 * len(titles):
-        names, rest = words[0::2], words[1::2]
-        lengths = map(add, map(len, names), map(len, rest))
-        one_blank = list(map(sub, map(len, titles), lengths)) == [1] * len(titles)
-        if one_blank and "@" not in names and all(map(str.startswith, titles, names)):
-            return "\n".join(names)[1:].split("\n@"), rest
-    parts = [title[1:].split(None, 1) for title in titles]
-    return (
-        [each[0] if each else str(index + at) for at, each in enumerate(parts, 1)],
-        [each[1] if len(each) > 1 else "" for each in parts],
-    )
+def _names(titles: list[str], index: int) -> list[str]:
+    """The titles' first words; a record without one is called by its number (from 1)."""
+    names = [title.split(None, 1)[0] for title in titles]
+    names = "\n".join(names)[1:].split("\n@")  # each without the "@" that it begins with
+    if "" in names:
+        return [_name(each) or str(index + at) for at, each in enumerate(titles, 1)]
+    return names
 
 
 def _name(title: str) -> str:
@@ -99,7 +106,7 @@ def _check(
     count = len(titles)
     if (
         count == len(qualities)
-        and ("\n" + "\n".join(titles)).count("\n@") == count
+        and "\n".join(["", *titles]).count("\n@") == count
         and (marks.count("+") == count or ("\n" + "\n".join(marks)).count("\n+") == count)
         and list(map(len, sequences)) == list(map(len, qualities))
     ):

@@ -18,6 +18,7 @@ from ...errors import SequenceError, did_you_mean, nearest
 BLOCK = 1 << 16  # larger ones leave the processor's cache and are slower
 EXTRA = 'pip install "dnallm-core[files]"'
 STDIN = "-"
+_DAMAGED: set[type[Exception]] = {zlib.error, gzip.BadGzipFile, lzma.LZMAError}
 _BINARY = {
     b"BAM\1": "a BAM file of aligned reads",
     b"CRAM": "a CRAM file of aligned reads",
@@ -126,7 +127,7 @@ def _raw(path: Path | str | BinaryIO) -> tuple[str, BinaryIO]:
 def _decompressed(raw: io.BufferedReader, magic: bytes, name: str) -> io.BufferedReader:
     opener: IO[bytes]
     if magic.startswith(b"\x1f\x8b"):
-        opener = cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
+        opener = _gunzipped(raw)
     elif magic.startswith(b"\x28\xb5\x2f\xfd"):
         opener = _zstd(raw, name)
     elif magic.startswith(b"BZh"):
@@ -136,6 +137,16 @@ def _decompressed(raw: io.BufferedReader, magic: bytes, name: str) -> io.Buffere
     else:
         return raw
     return io.BufferedReader(cast("io.RawIOBase", opener), BLOCK)
+
+
+def _gunzipped(raw: io.BufferedReader) -> IO[bytes]:
+    """Through Intel's library where it is installed (the extra ``files``): in less than half the time."""
+    try:
+        from isal import igzip, isal_zlib
+    except ImportError:
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
+    _DAMAGED.add(cast("type[Exception]", isal_zlib.error))
+    return cast("IO[bytes]", igzip.IGzipFile(fileobj=raw))
 
 
 def _zstd(raw: io.BufferedReader, name: str) -> IO[bytes]:
@@ -203,7 +214,7 @@ def reading(name: str) -> Iterator[None]:
             f"{name} ends in the middle of its compressed data: it is cut short.",
             hint="Copy or download it again.",
         ) from None
-    except (zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
+    except tuple(_DAMAGED) as error:
         raise SequenceError(
             f"{name} is damaged: {error}.", hint="Copy or download it again."
         ) from error

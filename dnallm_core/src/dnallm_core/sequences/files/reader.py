@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from operator import attrgetter
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,12 +11,70 @@ from ..alphabet import is_plain, normalised
 from .fasta import read_fasta
 from .fastq import read_fastq
 from .opening import Source, opened
-from .record import Record
+from .record import Block, Record
 from .tables import read_table
 
 FORMATS = ("fasta", "fastq", "table", "lines")
 _TABLES = (".csv", ".tsv", ".parquet", ".pq")
 _COMPRESSED = (".gz", ".bgz", ".zst", ".bz2", ".xz")
+BLOCK_BASES = 1 << 16
+BLOCK_RECORDS = 256
+
+
+class Records(Iterator[Record]):
+    """The records of a file, one by one or (``in_blocks``) many at a time; the one or the other."""
+
+    def __init__(self, items: Iterator[Record | Block]) -> None:
+        self.items = items
+        self._singly = _singly(items)
+
+    def __next__(self) -> Record:
+        return next(self._singly)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.items.close()  # type: ignore[attr-defined]  # a generator
+
+
+def in_blocks(records: Iterable[Record]) -> Iterator[Block]:
+    """Records as blocks: as their file gives them, or some hundred of any others.
+
+    What was read before an error comes before the error.
+    """
+    each = iter(records)
+    items: Iterator[Record | Block] = each.items if isinstance(each, Records) else each
+    names: list[str] = []
+    sequences: list[str] = []
+    size = 0
+    failure: Exception | None = None
+    while failure is None:
+        try:
+            item = next(items, None)
+        except Exception as error:
+            item, failure = None, error
+        if isinstance(item, Record):
+            names.append(item.name)
+            sequences.append(item.sequence)
+            size += len(item.sequence)
+            if size < BLOCK_BASES and len(names) < BLOCK_RECORDS:
+                continue
+        if names:
+            yield Block(names, sequences)
+            names, sequences, size = [], [], 0
+        if isinstance(item, Block):
+            yield item
+        elif item is None:
+            break
+    if failure is not None:
+        raise failure
+
+
+def _singly(items: Iterable[Record | Block]) -> Iterator[Record]:
+    for item in items:
+        if isinstance(item, Block):
+            yield from item.records()
+        else:
+            yield item
 
 
 def read_records(
@@ -46,54 +103,74 @@ def read_records(
 
     Raises SequenceError, with record, 1-based position and character where there are such.
     """
+    return Records(
+        _read(path, format, column, name_column, keep_case, allow, skip_empty, duplicates)
+    )
+
+
+def _read(
+    path: Path | str | BinaryIO,
+    format: str | None,
+    column: str | None,
+    name_column: str | None,
+    keep_case: bool,
+    allow: str,
+    skip_empty: bool,
+    duplicates: str | None,
+) -> Iterator[Record | Block]:
     with opened(path) as source:
         found = format or _told(source, column)
         if found not in FORMATS:
             raise SequenceError(
                 f"No format is called {found!r}.", hint=f"There are {', '.join(FORMATS)}."
             )
-        records = _records(source, found, column, name_column, keep_case, allow)
+        items = _items(source, found, column, name_column, keep_case, allow)
         if duplicates is None:
             duplicates = "error" if found == "fasta" or name_column is not None else "keep"
         if duplicates != "keep":
-            records = _named_apart(records, duplicates)
-        records = filter(attrgetter("sequence"), records) if skip_empty else _full(records)
-        first = next(records, None)
+            items = _named_apart(_singly(items), duplicates)
+        items = _full(items, skip_empty)
+        first = next(items, None)
         if first is None:
             raise SequenceError(f"{source.name} holds no sequence.")
         yield first
-        yield from records
+        yield from items
 
 
-def _full(records: Iterator[Record]) -> Iterator[Record]:
-    for record in records:
-        if not record.sequence:
-            raise SequenceError(
-                f"Record {record.name} of {record.source} is empty.",
-                record=record.name,
-                hint="Leave such records out with skip_empty (--skip-empty).",
-            )
-        yield record
+def _full(items: Iterable[Record | Block], skip_empty: bool) -> Iterator[Record | Block]:
+    for item in items:
+        if isinstance(item, Block) and "" not in item.sequences:
+            yield item
+            continue
+        for record in item.records() if isinstance(item, Block) else (item,):
+            if record.sequence:
+                yield record
+            elif not skip_empty:
+                raise SequenceError(
+                    f"Record {record.name} of {record.source} is empty.",
+                    record=record.name,
+                    hint="Leave such records out with skip_empty (--skip-empty).",
+                )
 
 
-def _records(
+def _items(
     source: Source,
     found: str,
     column: str | None,
     name_column: str | None,
     keep_case: bool,
     allow: str,
-) -> Iterator[Record]:
+) -> Iterator[Record | Block]:
     if found == "table":
         return read_table(
             source, column=column, name_column=name_column, keep_case=keep_case, allow=allow
         )
-    read: Callable[..., Iterator[Record]] = {
+    readers: dict[str, Callable[..., Iterator[Record | Block]]] = {
         "fasta": read_fasta,
         "fastq": read_fastq,
         "lines": read_lines,
-    }[found]
-    return read(source, keep_case=keep_case, allow=allow)
+    }
+    return readers[found](source, keep_case=keep_case, allow=allow)
 
 
 def read_lines(source: Source, *, keep_case: bool = False, allow: str = "") -> Iterator[Record]:
