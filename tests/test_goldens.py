@@ -134,3 +134,24 @@ def test_decoding_step_by_step_gives_the_authors_numbers(loaded, folder):
     wanted = np.load(folder / "expected.npz")["gen.logits"]
     scale = max(1.0, float(np.abs(wanted).max()))
     assert float(np.abs(found - wanted).max()) / scale <= about["tolerance"]
+
+
+@pytest.mark.parametrize("folder", DECODING, ids=_id)
+def test_variants_that_share_a_pass_get_the_plain_difference_of_likelihoods(loaded, folder):
+    import random
+
+    from dnallm_core.models.carried_differences import carried_differences
+    from dnallm_core.models.contig import Contig
+    from dnallm_core.models.variant_windows import placed_variants
+
+    model = loaded(folder)
+    draw = random.Random(1)
+    text = "".join(draw.choices("ACGT", k=300))
+    variants = [(at + 1, text[at], "GATC"["ACTG".index(text[at])]) for at in range(90, 210, 17)]
+    variants += [(101, text[100], text[100] + "GATTACA"), (140, text[139:149], text[139])]
+    placed = placed_variants(Contig.of(text), variants, 96, causal=True, reverse=False)
+    shared = carried_differences(model, placed)
+    whole = [model.score([each.window, each.alternative], reduce="sum") for each in placed]
+    apart = np.diff(np.array(whole))[:, 0]
+    assert np.abs(apart).max() > 1e-3
+    np.testing.assert_allclose(shared, apart, rtol=1e-3, atol=1e-3)

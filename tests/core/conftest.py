@@ -55,6 +55,8 @@ weights = { bundled = "weights" }
 
 NETWORK = '''\
 """A toy network: stock BERT, as small as it goes."""
+import copy
+
 from dnallm_core.models import Advance, CarriesState, Embeds, Model, PredictsBases
 
 
@@ -98,6 +100,7 @@ class ToyCausal(PredictsBases, Embeds, CarriesState, Model):
         return Advance(found.logits, found.past_key_values)
 
     def select_rows(self, state, rows):
+        state = copy.deepcopy(state)
         state.batch_select_indices(rows)
         return state
 '''

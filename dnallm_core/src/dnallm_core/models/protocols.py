@@ -93,7 +93,10 @@ class CarriesState(Protocol):
         ...
 
     def select_rows(self, state: Any, rows: Tensor) -> Any:
-        """The state of the given batch rows, in that order (for finished sequences)."""
+        """The state of the given batch rows, in that order, each as often as it is named.
+
+        A state of its own: the one passed in stays as it was, and either may be continued.
+        """
         ...
 
 

@@ -4,8 +4,10 @@ Harmful is negative, everywhere. Single-nucleotide variants of masked models: th
 log P(alternative) - log P(reference) with the base masked (Meier et al. 2021), one forward a
 position, whatever the number of alternatives. Every other variant of masked models: the difference
 of the two windows' pseudo-log-likelihoods. Causal models: the difference of the two windows'
-log-likelihoods, summed over the window. Models of substitution rates: the difference of the two
-bases' log-rates at the position. Both strands are averaged unless asked otherwise.
+log-likelihoods, summed over the window; variants near one another share a pass over the reference,
+and an alternative is run from where it parts from it. Models of substitution rates: the difference
+of the two bases' log-rates at the position. Both strands are averaged unless asked otherwise. Which
+window a variant is read in: ``variant_windows``.
 
 Models of rates and models that read an alignment have no score for anything but substitutions.
 """
@@ -13,18 +15,18 @@ Models of rates and models that read an alignment have no score for anything but
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import SequenceError
-from ..sequences.alphabet import BASES, normalised, reverse_complement
+from ..sequences.alphabet import BASES, normalised
 from .base_likelihoods import log_likelihoods, scores_substitutions
 from .batching import require
+from .carried_differences import carried_differences
 from .contig import Contig
 from .likelihood import score
 from .masked_likelihood import base_log_probabilities
-from .placed_windows import published_window
-from .protocols import PredictsBases, PredictsRates, TakesAlignment
+from .protocols import CarriesState, PredictsBases, PredictsRates, TakesAlignment
+from .variant_windows import PlacedVariant, placed_variants, window_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,35 +44,6 @@ class VariantLike(Protocol):
     alt: str
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedVariant:
-    """A variant in its window: ``start`` 0-based inside ``window``."""
-
-    window: str
-    start: int
-    ref: str
-    alt: str
-
-    @property
-    def is_substitution(self) -> bool:
-        """Whether one base stands for one."""
-        return len(self.ref) == len(self.alt) == 1
-
-    @property
-    def alternative(self) -> str:
-        """The window with the alternative allele in it."""
-        return self.window[: self.start] + self.alt + self.window[self.start + len(self.ref) :]
-
-    def reversed(self) -> PlacedVariant:
-        """The same variant, read on the other strand."""
-        return PlacedVariant(
-            reverse_complement(self.window),
-            len(self.window) - self.start - len(self.ref),
-            reverse_complement(self.ref),
-            reverse_complement(self.alt),
-        )
-
-
 def variant_effects(
     model: Model,
     reference: str,
@@ -86,10 +59,10 @@ def variant_effects(
 
     ``reference``: the sequence that 1-based positions count on. ``variants``: (position, reference
     allele, alternative allele), or objects with ``pos``, ``ref`` and ``alt``. ``window``: bp around
-    the variant that the model sees (default: the reference, the window of the model's authors, 512
-    bp where they state none, or what the model takes, whichever is least); at the reference's ends
-    the window slides and keeps its size. ``alignment`` and ``contig`` (the reference's name in it):
-    for models that read one.
+    the variant that the model sees (see ``variant_windows``; default: that of the model's authors;
+    where they state none, 512 bp, or 1,024 for a causal model), never more than the reference or
+    what the model takes. ``alignment`` and ``contig`` (the reference's name in it): for models that
+    read one.
 
     Raises SequenceError where an allele is not what the reference holds, is no sequence, or is one
     that the model has no score for.
@@ -142,12 +115,14 @@ def contig_effects(
     rest = [at for at in rest if not why_not(model, *variants[at][1:])]
     if rest:
         size = window_size(model, window)
-        placed = [_placed(contig, *variants[at], size) for at in rest]
-        found = placed_effects(model, placed, **limits)
-        if both_strands:
-            other = placed_effects(model, [each.reversed() for each in placed], **limits)
-            found = (found + other) / 2
-        effects[rest] = found
+        causal = model.manifest.direction == "causal"
+        asked = [variants[at] for at in rest]
+        placed = [
+            each
+            for reverse in ((False, True) if both_strands else (False,))
+            for each in placed_variants(contig, asked, size, causal=causal, reverse=reverse)
+        ]
+        effects[rest] = placed_effects(model, placed, **limits).reshape(-1, len(rest)).mean(axis=0)
     return effects
 
 
@@ -242,15 +217,14 @@ def _differences(model: Model, placed: Sequence[PlacedVariant], limits: dict[str
     """Log-likelihood of the alternative window less that of the reference window."""
     import numpy as np
 
+    if isinstance(model, CarriesState) and model.manifest.direction == "causal":
+        found = carried_differences(model, placed, **limits)
+        if found is not None:
+            return found
     windows = dict.fromkeys(text for each in placed for text in (each.window, each.alternative))
     summed = score(model, list(windows), reduce="sum", **limits)
     value_of = dict(zip(windows, np.asarray(summed, dtype=np.float64), strict=True))
     return np.array([value_of[each.alternative] - value_of[each.window] for each in placed])
-
-
-def window_size(model: Model, window: int | None) -> int:
-    """bp that the model sees around a variant: as asked, or as its authors do."""
-    return published_window(model) if window is None else window
 
 
 def _checked(model: Model, text: str, variant: Any, number: int) -> tuple[int, str, str]:
@@ -281,22 +255,3 @@ def _checked(model: Model, text: str, variant: Any, number: int) -> tuple[int, s
             f"{record} cannot be scored: {reason}.", record=record, position=position
         )
     return position, ref, alt
-
-
-def _placed(contig: Contig, position: int, ref: str, alt: str, size: int) -> PlacedVariant:
-    at = position - 1 - contig.start
-    low, high = window_around(at, ref, alt, size, len(contig))
-    text = contig.letters(contig.start + low, contig.start + high)
-    return PlacedVariant(text, at - low, ref, alt)
-
-
-def window_around(at: int, ref: str, alt: str, size: int, length: int) -> tuple[int, int]:
-    """[start, end) of the bp around alleles that stand at 0-based ``at``.
-
-    Neither the reference window nor the alternative one is longer than ``size``, unless an allele
-    alone is. At a contig's ends the window slides and keeps its size. A function of the position,
-    the alleles and the settings alone.
-    """
-    size = min(max(size - max(0, len(alt) - len(ref)), 1), length)
-    start = min(max(at - size // 2, 0), length - size)
-    return start, max(start + size, at + len(ref))

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import RequirementError
 from ..models import Model
 from ..models.contig import Contig
-from ..models.variants import window_size
+from ..models.variant_windows import window_size
 from ..sequences.files import Genome, Region
 from .run import content_digest, file_digest
 

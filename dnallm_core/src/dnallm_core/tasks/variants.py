@@ -11,7 +11,8 @@ from ..models import Model
 from ..models.batching import TOKENS_A_BATCH
 from ..models.contig import Contig
 from ..models.placed_windows import fitting
-from ..models.variants import contig_effects, why_not, window_size
+from ..models.variant_windows import window_size
+from ..models.variants import contig_effects, why_not
 from ..sequences.alignment import Alignment
 from ..sequences.alphabet import BASES
 from ..sequences.files import Genome, ReferenceCheck, Variant

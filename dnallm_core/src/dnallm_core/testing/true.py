@@ -228,8 +228,13 @@ def check_state_carries_the_past(subject: FamilySubject) -> None:
         step = model.advance(ids[:, :half], None)
         state = model.select_rows(step.state, torch.tensor([1]))
         kept = model.advance(ids[1:, half:], state).logits
+        both = model.advance(ids[:, half:], step.state).logits
     apart = difference(kept, whole[1:, half:])
     require(apart <= 1e-3, f"the state of one row, kept alone, answers otherwise by {apart:.1e}")
+    require(
+        both.shape == whole[:, half:].shape and difference(both, whole[:, half:]) <= 1e-3,
+        "once some of its rows were selected, a state no longer answers as before",
+    )
 
 
 @check("C210", "true", "family")

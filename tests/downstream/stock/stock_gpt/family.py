@@ -1,5 +1,7 @@
 """GPT-2 as transformers has it, its last state said as dnallm asks for it."""
 
+import copy
+
 from dnallm_core.checkpoints import KeyRules
 from dnallm_core.models import Advance, CarriesState, Embeds, Model, PredictsBases
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -56,6 +58,7 @@ class StockGPT(PredictsBases, Embeds, CarriesState, Model):
         return Advance(found.logits, found.past_key_values)
 
     def select_rows(self, state, rows):
-        """The cache of some rows."""
+        """A cache of some rows; the whole one stays as it was."""
+        state = copy.deepcopy(state)
         state.batch_select_indices(rows)
         return state
