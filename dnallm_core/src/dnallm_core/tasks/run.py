@@ -108,14 +108,17 @@ class Run:
         return self.folder / part_name(number)
 
     def finish(self, scratch: Path, record: Mapping[str, Any]) -> None:
-        """Give the finished ``scratch`` file or folder the output's name, and record the run."""
+        """Record the run and give the finished ``scratch`` file or folder the output's name.
+
+        The output comes last: where it is, its index and its record are too.
+        """
         if self.output.is_dir():
             shutil.rmtree(self.output)
+        self.output.unlink(missing_ok=True)
         indexes = [Path(f"{scratch}{ending}") for ending in INDEXES]
         if any(each.exists() for each in indexes):  # one of an earlier output would lie
             for ending in INDEXES:
                 Path(f"{self.output}{ending}").unlink(missing_ok=True)
-        scratch.replace(self.output)
         for index, ending in zip(indexes, INDEXES, strict=True):
             if index.exists():
                 index.replace(f"{self.output}{ending}")
@@ -123,6 +126,7 @@ class Run:
         temporary = self.record_path.with_name(self.record_path.name + ".writing")
         temporary.write_text(json.dumps(content, indent=1, sort_keys=True, default=str) + "\n")
         temporary.replace(self.record_path)
+        scratch.replace(self.output)
 
 
 def part_name(number: int) -> str:
