@@ -19,7 +19,7 @@ PLUGINS = sorted((ROOT / "plugins").iterdir())
 FLOORS = [
     {"cli"},
     {"opening"},
-    {"testing", "measuring", "scaffold"},
+    {"testing", "measuring", "scaffold", "pretraining"},
     {"training"},
     {"tasks"},
     {"loading", "models", "choosing", "comparing"},

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rerun": ("rerun", "repeat the run that made an output"),
     "probe": ("probe", "train a probe on frozen embeddings"),
     "train": ("train", "fine-tune a model on labelled sequences"),
+    "pretrain": ("pretrain", "train a network from nothing on a genome"),
     "classify": ("classify", "predict with a fine-tuned model"),
     "measure": ("measure", "measure what a model costs on this machine"),
     "check": ("check", "hold a plugin to what it declares"),
