@@ -105,7 +105,9 @@ def test_a_run_that_was_killed_goes_on_to_the_weights_of_one_that_was_not(
         env={**os.environ, "PYTHONPATH": str(laboratory.folder), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr
-    torn = Path("killed/work/checkpoint-8")  # as if it had been killed while this was written
+    torn = (
+        Path("killed") / "work" / "checkpoint-8"
+    )  # as if it had been killed while this was written
     torn.mkdir()
     (torn / "model.safetensors").write_bytes(b"half of it")
     code, _, err = command(genome, "-o", "killed", family="toy-causal")
