@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from dnallm_core.errors import CapabilityError, SequenceError
-from dnallm_core.models.listed_variants import listed_effects
 from dnallm_core.models.substitutions import context_of, substitutions
 from dnallm_core.models.window_distances import window_distances
 from dnallm_core.sequences.alignment import FastaAlignment
@@ -188,40 +187,6 @@ def test_only_a_bounded_field_makes_a_whole_contig_one_window(golden, tmp_path) 
             golden("gpn-msa/gpn_msa").model, text, window="whole",
             alignment=_aligned(tmp_path, text), contig="chr1",
         )  # fmt: skip
-
-
-def test_listed_variants_are_scored_or_listed_with_their_reason(golden, tmp_path) -> None:
-    model = golden("gpn-msa/gpn_msa").model
-    text = "ACGTN" + _random(45)
-    alignment = _aligned(tmp_path, text)
-    rows = [
-        (1, "A", "C,G"),
-        (2, "A", "T"),
-        (3, "G", "GTT"),
-        (3, "GT", "G"),
-        (4, "T", "<DEL>"),
-        (4, "T", "*"),
-        (5, "N", "A"),
-        (51, "A", "C"),
-        (0, "A", "C"),
-        (4, "t", "c"),
-        (4, "T", "T"),
-    ]
-    found = listed_effects(model, text, rows, alignment=alignment, contig="chr1", window=16)
-    codes = [(each.row, each.code) for each in found]
-    assert codes == [
-        (0, ""), (0, ""), (1, "mismatch"), (2, "indel"), (3, "indel"), (4, "symbolic"),
-        (5, "symbolic"), (6, "ambiguous"), (7, "outside"), (8, "outside"), (9, ""),
-        (10, "ambiguous"),
-    ]  # fmt: skip
-    assert found[2].reason == "the genome has C at chr1:2, not A"
-    assert found[3].reason == "G>GTT at chr1:3 is no substitution of one base"
-    assert found[5].reason == "<DEL> at chr1:4 spells no bases"
-    assert found[8].reason == "chr1:51 lies outside the contig, which has 50 bp"
-    table = substitutions(model, text, window=16, alignment=alignment, contig="chr1")
-    assert found[1].effect == pytest.approx(table.effects[0, 2], abs=1e-5)
-    assert found[10].effect == pytest.approx(table.effects[3, 1], abs=1e-5)
-    assert [each.effect for each in found if each.code] == [None] * 9
 
 
 def _odds(logits: torch.Tensor) -> torch.Tensor:

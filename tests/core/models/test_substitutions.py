@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from dnallm_core.errors import CapabilityError, RequirementError, SequenceError
 from dnallm_core.models.contig import Contig
-from dnallm_core.models.listed_variants import listed_effects
 from dnallm_core.models.placed_windows import PlacedWindows, published_window, special_ids
 from dnallm_core.models.substitutions import context_of, substitutions
+from dnallm_core.models.variants import substitution_effects
 from dnallm_core.models.window_distances import window_distances
+from dnallm_core.sequences.alphabet import reverse_complement
 
 TEXT = "ACGTTGCAACGGTTACAGTACCATGAACTGGT"
 
 
-def test_they_are_what_listed_variants_get_in_memory(toy) -> None:
+def test_they_are_what_each_variant_gets_in_memory(toy) -> None:
     model = toy("toy")
     table = substitutions(model, TEXT, window=12)
     variants = [(position, ref, alt) for position, ref, alt, _ in table]
@@ -78,13 +79,6 @@ def test_special_tokens_frame_every_window(toy) -> None:
     assert token.tolist() == [5]
 
 
-def test_rows_that_have_no_score_say_why(toy) -> None:
-    found = listed_effects(toy("toy"), TEXT, [(1, "A", "C,<DEL>"), (2, "CG", "C")], window=8)
-    assert [each.code for each in found] == ["", "symbolic", "indel"]
-    assert found[0].effect is not None
-    assert found[2].reason == "CG>C at position 2 is no substitution of one base"
-
-
 @pytest.mark.parametrize("kind", ["influence", "embedding-distance"])
 def test_distances_are_those_of_the_two_windows(toy, kind: str) -> None:
     model = toy("toy")
@@ -98,3 +92,27 @@ def test_distances_are_those_of_the_two_windows(toy, kind: str) -> None:
 def test_an_unknown_distance_is_refused(toy) -> None:
     with pytest.raises(RequirementError, match="no score 'cosine'"):
         window_distances(toy("toy"), TEXT, [], kind="cosine")
+
+
+@pytest.mark.parametrize("both_strands", [True, False])
+def test_wild_type_marginals_are_read_off_a_window_without_a_mask(toy, both_strands) -> None:
+    model = toy("toy")
+    text = TEXT[:12] + "N" + TEXT[13:] + TEXT
+    own, effects = substitution_effects(
+        model, Contig.of(text), np.arange(len(text)), window=16, marginal="wild-type",
+        both_strands=both_strands, tokens=40,
+    )  # fmt: skip
+    assert own[12] == -1
+    for at in (0, 3, 4, 13, 30, len(text) - 1):
+        start = min(max((at - 4) // 8 * 8, 0), len(text) - 16)
+        window = text[start : start + 16]
+        table = model.logits([window, reverse_complement(window)])
+        forward = table[0][at - start, 3:7]
+        backward = table[1][15 - at + start, 3:7][::-1]
+        expected = (forward + backward) / 2 if both_strands else forward
+        np.testing.assert_allclose(effects[at], expected - expected[own[at]], atol=1e-5)
+
+
+def test_a_causal_model_has_no_wild_type_marginals(toy) -> None:
+    with pytest.raises(CapabilityError, match="they are a masked model's"):
+        substitution_effects(toy("toy-causal"), Contig.of(TEXT), np.arange(3), marginal="wild-type")

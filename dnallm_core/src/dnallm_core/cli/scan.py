@@ -1,6 +1,7 @@
 """Score every substitution of regions: a saturation mutagenesis in silico.
 
 dnallm scan MODEL --genome genome.fa --region chr1:1001-2000 -o scan.tsv
+dnallm scan MODEL --genome genome.fa --marginal wild-type -o genome.parquet
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="1-based, both included, or a whole contig; may be repeated",
     )  # fmt: skip
     parser.add_argument("--regions", metavar="FILE", help="BED or GFF")
+    parser.add_argument(
+        "--marginal", default="masked", choices=["masked", "wild-type"],
+        help="masked: each base masked in turn; wild-type: all bases of a window from one pass "
+        "without a mask, for whole genomes",
+    )  # fmt: skip
     add_output(parser, ".tsv .tsv.gz .csv .vcf .vcf.gz .parquet .npz .zarr .bw")
 
 
@@ -61,6 +67,7 @@ def run(options: argparse.Namespace) -> int:
             alignment_source=options.alignment,
             window=options.window,
             both_strands=not options.one_strand,
+            marginal=options.marginal,
             batch_tokens=options.batch_tokens,
             overwrite=options.overwrite,
             quiet=options.quiet,

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import SequenceError
+from ..errors import CapabilityError, SequenceError
 from ..sequences.alphabet import BASES, normalised
 from .base_likelihoods import log_likelihoods, scores_substitutions
 from .batching import require
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..sequences.alignment import Alignment
+    from .base_likelihoods import Marginal
     from .model import Model
 
 
@@ -106,7 +107,7 @@ def contig_effects(
             positions, row = np.unique(places, return_inverse=True)
             table = log_likelihoods(
                 model, contig, positions, window=window, both_strands=both_strands,
-                alignment=alignment, **limits,
+                alignment=alignment, marginal="masked", **limits,
             )  # fmt: skip
             ref = np.array([BASES.index(variants[at][1]) for at in single])
             alt = np.array([BASES.index(variants[at][2]) for at in single])
@@ -134,21 +135,29 @@ def substitution_effects(
     window: int | None = None,
     both_strands: bool = True,
     alignment: Alignment | None = None,
+    marginal: Marginal = "masked",
     **limits: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Every substitution at sorted 0-based positions of a contig.
 
-    Returns the contig's own base (n,) as its number in ACGT, -1 where it has none, and effects
-    (n, 4) towards A, C, G, T in nats: 0 at the own base, NaN rows where there is none.
+    ``marginal``: ``wild-type`` reads a masked model's answer for each base with nothing masked, see
+    ``base_likelihoods``. Returns the contig's own base (n,) as its number in ACGT, -1 where it has
+    none, and effects (n, 4) towards A, C, G, T in nats: 0 at the own base, NaN rows where there is
+    none.
+
+    Raises CapabilityError where the model has no wild-type marginals.
     """
     import numpy as np
 
+    check_marginal(model, marginal)
     effects = np.full((len(positions), 4), np.nan)
     if not len(positions):
         return positions, effects
     low = int(positions[0])
-    letters = contig.letters(low, int(positions[-1]) + 1)
-    own = np.array([BASES.find(letters[at - low]) for at in positions.tolist()], dtype=np.int64)
+    letters = np.frombuffer(contig.letters(low, int(positions[-1]) + 1).encode(), dtype=np.uint8)
+    number = np.full(256, -1, dtype=np.int64)
+    number[np.frombuffer(BASES.encode(), dtype=np.uint8)] = range(len(BASES))
+    own = number[letters[positions - low]]
     known = np.flatnonzero(own >= 0)
     settings: dict[str, Any] = {
         "window": window, "both_strands": both_strands, "alignment": alignment, **limits,
@@ -156,7 +165,7 @@ def substitution_effects(
     if not len(known):
         return own, effects
     if scores_substitutions(model):
-        table = log_likelihoods(model, contig, positions[known], **settings)
+        table = log_likelihoods(model, contig, positions[known], marginal=marginal, **settings)
         effects[known] = table - table[np.arange(len(known)), own[known]][:, None]
         return own, effects
     asked = [
@@ -169,6 +178,16 @@ def substitution_effects(
     rows, columns = np.nonzero((np.arange(4) != own[:, None]) & (own >= 0)[:, None])
     effects[rows, columns] = contig_effects(model, contig, asked, **settings)
     return own, effects
+
+
+def check_marginal(model: Model, marginal: str) -> None:
+    """Raise CapabilityError where wild-type marginals are asked of a model that has none."""
+    if marginal == "wild-type" and not scores_substitutions(model):
+        raise CapabilityError(
+            f"{model.manifest.id} has no wild-type marginals: they are a masked model's, whose "
+            "tokens are single bases.",
+            hint="Leave --marginal out: each model's own score of a variant is taken.",
+        )
 
 
 def why_not(model: Model, ref: str, alt: str) -> str:
