@@ -7,13 +7,20 @@ import functools
 from collections.abc import Callable
 
 from ..errors import RequirementError
+from .output import print_json, say
 
 Command = Callable[[argparse.Namespace], int]
+
+_VALUED = ("--devices", "--shard", "--device")
+_BARE = ("--json", "--quiet", "--overwrite")
 
 
 def add_division(parser: argparse.ArgumentParser) -> None:
     """Add how a run is divided."""
     group = parser.add_argument_group("dividing the run (docs/many-machines.md)")
+    group.add_argument(
+        "--devices", metavar="WHICH", help="a process each: all, cuda:0,cuda:1 or cpu:4"
+    )
     group.add_argument(
         "--shard", metavar="I/N", type=_shard, help="this shard alone; `dnallm merge` joins them"
     )
@@ -24,18 +31,70 @@ def divided(run: Command) -> Command:
 
     @functools.wraps(run)
     def carried_out(options: argparse.Namespace) -> int:
-        if options.shard is None:
-            return run(options)
-        from ..tasks.shards import one_shard
-        from ..tasks.work import MANNER
-
-        token = MANNER.set(functools.partial(one_shard, shard=options.shard))
-        try:
-            return run(options)
-        finally:
-            MANNER.reset(token)
+        if options.devices is not None:
+            return _over_devices(options)
+        if options.shard is not None:
+            return _one_shard(run, options)
+        return run(options)
 
     return carried_out
+
+
+def _one_shard(run: Command, options: argparse.Namespace) -> int:
+    from ..tasks.shards import one_shard
+    from ..tasks.work import MANNER
+
+    token = MANNER.set(functools.partial(one_shard, shard=options.shard))
+    try:
+        return run(options)
+    finally:
+        MANNER.reset(token)
+
+
+def _over_devices(options: argparse.Namespace) -> int:
+    from ..tasks.coordinating import coordinate
+    from ..tasks.processes import Processes, devices_of
+    from ..tasks.run import COMMAND
+    from .worker import serve
+
+    if options.device != "auto":
+        raise RequirementError(
+            "Give --device, where one process runs, or --devices, where several do.",
+            requirement="devices",
+        )
+    devices = devices_of(options.devices)
+    COMMAND.set(options.command_line)
+    with Processes(serve, functools.partial(_command, options), devices, say) as crew:
+        if not options.quiet:
+            say(f"{len(devices)} workers: {', '.join(devices)}")
+        record = coordinate(
+            crew,
+            options.output,
+            shard=options.shard,
+            overwrite=options.overwrite,
+            quiet=options.quiet,
+        )
+    return finish(options, record)
+
+
+def _command(options: argparse.Namespace, device: str) -> list[str]:
+    """What a worker is told: the user's command, on one device, without what the coordinator does."""
+    from ..tasks.run import without
+
+    name, *rest = without(options.command_line, valued=_VALUED, bare=_BARE)
+    return [name, "--device", device, "--quiet", *rest]
+
+
+def finish(options: argparse.Namespace, record: dict[str, object]) -> int:
+    """Say what was written."""
+    written = record.get("output", options.output)
+    if options.json:
+        print_json({"output": str(written), "run": record})
+    elif not options.quiet:
+        say(f"wrote {written} in {record['seconds']:.1f} s")
+    if record.get("warning"):
+        say(str(record["warning"]))
+    return 0
 
 
 def _shard(text: str) -> object:

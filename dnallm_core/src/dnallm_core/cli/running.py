@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..errors import RequirementError, SequenceError
-from .divided import add_division
-from .output import print_json, say
+from .divided import add_division, finish
+from .output import say
+
+__all__ = ["finish"]  # what ends every job
 
 if TYPE_CHECKING:
     from ..models import Model
@@ -205,17 +207,6 @@ def input_settings(options: argparse.Namespace) -> dict[str, Any]:
         "source": options.regions,
         "genome": {"genome": options.genome, "genome_sha256": digest},
     }
-
-
-def finish(options: argparse.Namespace, record: dict[str, Any]) -> int:
-    """Say what was written."""
-    if options.json:
-        print_json({"output": str(record.get("output", options.output)), "run": record})
-    elif not options.quiet:
-        say(f"wrote {record.get('output', options.output)} in {record['seconds']:.1f} s")
-    if record.get("warning"):
-        say(record["warning"])
-    return 0
 
 
 def parse_region(text: str) -> Any:
