@@ -27,7 +27,7 @@ def takes(name):
         return False
 
 
-POOR = takes("poor")
+POOR = [True] if takes("poor") else []
 if takes("old"):
     version = metadata.version
     metadata.version = lambda name: "0.1" if name == "torch" else version(name)
@@ -43,6 +43,8 @@ class Toy(Toy):
         CALLS[0] += 1
         if (FOLDER / "die-always").exists() or (CALLS[0] == 3 and takes("die")):
             os.kill(os.getpid(), signal.SIGKILL)
+        if CALLS[0] == 1 and takes("poor-worker"):
+            POOR.append(True)
         if POOR and len(inputs["input_ids"]) > 1:
             raise MemoryError("out of memory")
         return super().token_states(inputs, layer)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from ..errors import RequirementError
 from .output import print_json, say
 
 Command = Callable[[argparse.Namespace], int]
 
-_VALUED = ("--devices", "--shard", "--device")
+_VALUED = ("--devices", "--shard", "--device", "--ray", "--workers")
 _BARE = ("--json", "--quiet", "--overwrite")
 
 
@@ -22,6 +23,10 @@ def add_division(parser: argparse.ArgumentParser) -> None:
         "--devices", metavar="WHICH", help="a process each: all, cuda:0,cuda:1 or cpu:4"
     )
     group.add_argument(
+        "--ray", metavar="WHERE", help="on Ray: local, auto, or HOST:PORT of a cluster's head"
+    )
+    group.add_argument("--workers", metavar="N", type=int, help="with --ray: how many")
+    group.add_argument(
         "--shard", metavar="I/N", type=_shard, help="this shard alone; `dnallm merge` joins them"
     )
 
@@ -31,6 +36,8 @@ def divided(run: Command) -> Command:
 
     @functools.wraps(run)
     def carried_out(options: argparse.Namespace) -> int:
+        if options.ray is not None:
+            return _over_ray(options)
         if options.devices is not None:
             return _over_devices(options)
         if options.shard is not None:
@@ -52,9 +59,7 @@ def _one_shard(run: Command, options: argparse.Namespace) -> int:
 
 
 def _over_devices(options: argparse.Namespace) -> int:
-    from ..tasks.coordinating import coordinate
     from ..tasks.processes import Processes, devices_of
-    from ..tasks.run import COMMAND
     from .worker import serve
 
     if options.device != "auto":
@@ -63,10 +68,35 @@ def _over_devices(options: argparse.Namespace) -> int:
             requirement="devices",
         )
     devices = devices_of(options.devices)
+    command = functools.partial(_command, options)
+    return _coordinated(options, Processes(serve, command, devices, say))
+
+
+def _over_ray(options: argparse.Namespace) -> int:
+    from ..tasks.on_ray import RayCrew
+    from .worker import Worker
+
+    if options.devices is not None:
+        raise RequirementError(
+            "Give --ray or --devices, one of the two.",
+            requirement="ray",
+            hint="With --ray, --workers says how many, and --device what they run on.",
+        )
+    if options.workers is not None and options.workers < 1:
+        raise RequirementError("--workers must be at least 1.", requirement="workers")
+    command = functools.partial(_command, options)
+    crew = RayCrew(options.ray, Worker, command, options.device, options.workers)
+    return _coordinated(options, crew)
+
+
+def _coordinated(options: argparse.Namespace, crew: Any) -> int:
+    from ..tasks.coordinating import coordinate
+    from ..tasks.run import COMMAND
+
     COMMAND.set(options.command_line)
-    with Processes(serve, functools.partial(_command, options), devices, say) as crew:
+    with crew:
         if not options.quiet:
-            say(f"{len(devices)} workers: {', '.join(devices)}")
+            say(f"{crew.size} workers")
         record = coordinate(
             crew,
             options.output,

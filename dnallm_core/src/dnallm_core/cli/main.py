@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "variants": ("variants", "score variants"),
     "scan": ("scan", "score every substitution of a region"),
     "generate": ("generate", "generate sequences"),
+    "plan": ("plan", "a run on paper: shards, device-hours, bytes written"),
     "merge": ("merge", "join the shards of a run"),
     "rerun": ("rerun", "repeat the run that made an output"),
     "probe": ("probe", "train a probe on frozen embeddings"),

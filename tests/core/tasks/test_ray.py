@@ -1,0 +1,118 @@
+"""The same jobs on Ray: the same output, a worker or a node lost, and what can't be run refused."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dnallm_core.cli.main import run
+from dnallm_core.tasks import on_ray
+
+EMBED = ["embed", "toy", "reads.fa", "--weights", "toy-0", "--quiet"]
+
+
+@pytest.fixture(autouse=True)
+def _no_ray_outlives_a_test():
+    yield
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
+
+
+def _one(output="one.npz"):
+    assert run([*EMBED, "--device", "cpu", "-o", output]) == 0
+    return Path(output).read_bytes()
+
+
+def test_without_ray_a_sentence_names_the_extra(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert run([*EMBED, "-o", str(tmp_path / "o.npz"), "--ray", "local"]) == 2
+    said = capsys.readouterr().err
+    assert 'needs Ray, which is not installed. pip install "dnallm-core[ray]"' in said
+
+
+@pytest.mark.parametrize("address", ["ray://head:10001", "somewhere", "head:port"])
+def test_what_is_no_address_is_a_sentence(tmp_path, monkeypatch, capsys, address):
+    monkeypatch.setattr(on_ray, "_imported", lambda: None)
+    assert run([*EMBED, "-o", str(tmp_path / "o.npz"), "--ray", address]) == 2
+    assert f"{address!r} is no address of a Ray cluster." in capsys.readouterr().err
+
+
+def test_a_cluster_that_cannot_be_reached_is_a_sentence_in_bounded_time(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(on_ray, "_imported", lambda: None)
+    with socket.socket() as taken:  # bound, and nothing listens
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert run([*EMBED, "-o", str(tmp_path / "o.npz"), "--ray", address]) == 2
+    said = capsys.readouterr().err
+    assert f"The Ray cluster at {address} cannot be reached: Connection refused." in said
+    monkeypatch.setattr(on_ray, "CONNECT", 0.5)
+    with socket.socket() as mute:  # listens, and says nothing that Ray understands
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        began = time.monotonic()
+        assert run([*EMBED, "-o", str(tmp_path / "o.npz"), "--ray", address]) == 2
+        assert time.monotonic() - began < 20
+    assert "cannot be reached: nothing that speaks Ray answered within" in capsys.readouterr().err
+
+
+def test_ray_and_devices_are_not_asked_for_together(capsys):
+    assert run([*EMBED, "-o", "o.npz", "--ray", "local", "--devices", "cpu:2"]) == 2
+    assert "Give --ray or --devices, one of the two." in capsys.readouterr().err
+    assert run([*EMBED, "-o", "o.npz", "--ray", "local", "--workers", "0"]) == 2
+    assert "--workers must be at least 1." in capsys.readouterr().err
+
+
+@pytest.mark.environment
+def test_one_and_two_workers_and_one_killed_in_the_middle_give_what_one_process_gives(mischief):
+    one = _one()
+    for workers, befalls in (("1", ()), ("2", ()), ("2", ("die",))):
+        mischief(*befalls)
+        ray = ["--ray", "local", "--workers", workers, "--overwrite"]
+        assert run([*EMBED, "-o", "o.npz", *ray]) == 0
+        assert Path("o.npz").read_bytes() == one
+        assert not list(Path("mischief").iterdir())
+        record = json.loads(Path("o.npz.run.json").read_text())
+        assert sum(each["parts"] for each in record["workers"]) == record["parts"] > 8
+        before = json.loads(Path("one.npz.run.json").read_text())
+        assert record["settings"] == before["settings"]
+
+
+@pytest.mark.environment
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("strange", "does not belong to this run: it has other weights (SHA-256 of the tensors"),
+        ("old", "does not belong to this run: it has another version of torch ("),
+    ],
+)
+def test_a_worker_with_other_weights_or_versions_is_refused(mischief, capsys, what, said):
+    mischief(what)
+    assert run([*EMBED, "-o", "o.npz", "--ray", "local", "--workers", "2"]) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("o.npz").exists()
+
+
+@pytest.mark.environment
+def test_a_worker_out_of_memory_goes_on_and_one_that_dies_always_is_a_sentence(
+    mischief, capsys, tmp_path
+):
+    mischief("poor-worker")
+    with pytest.warns(UserWarning, match="Memory ran out; going on with batches of"):
+        assert run([*EMBED, "-o", "o.npz", "--ray", "local", "--workers", "2"]) == 0
+    _one()
+    with np.load("o.npz") as found, np.load("one.npz") as expected:
+        assert found["name"].tolist() == expected["name"].tolist()
+        np.testing.assert_allclose(found["embedding"], expected["embedding"], rtol=1e-4, atol=1e-5)
+    mischief("die-always")
+    assert run([*EMBED, "-o", "p.npz", "--ray", "local", "--workers", "2"]) == 4
+    assert "Ray lost a worker 4 times, or cannot place one" in capsys.readouterr().err
+    (tmp_path / "mischief/die-always").unlink()
+    assert run([*EMBED, "-o", "p.npz", "--ray", "local", "--workers", "2"]) == 0
