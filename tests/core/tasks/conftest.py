@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 MISCHIEF = '''
-import os, signal
+import os, signal, socket, time
 from importlib import metadata
 from pathlib import Path
 import dnallm_core.tasks.embedding as embedding
@@ -41,6 +41,9 @@ class Toy(Toy):
 
     def token_states(self, inputs, layer=-1):
         CALLS[0] += 1
+        if (FOLDER / "slow").exists():
+            (FOLDER / f"busy-{socket.gethostname()}-{os.getpid()}").write_text("")
+            time.sleep(1)
         if (FOLDER / "die-always").exists() or (CALLS[0] == 3 and takes("die")):
             os.kill(os.getpid(), signal.SIGKILL)
         if CALLS[0] == 1 and takes("poor-worker"):

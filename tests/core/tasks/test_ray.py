@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -116,3 +117,33 @@ def test_a_worker_out_of_memory_goes_on_and_one_that_dies_always_is_a_sentence(
     assert "Ray lost a worker 4 times, or cannot place one" in capsys.readouterr().err
     (tmp_path / "mischief/die-always").unlink()
     assert run([*EMBED, "-o", "p.npz", "--ray", "local", "--workers", "2"]) == 0
+
+
+@pytest.mark.environment
+def test_a_node_that_is_lost_costs_time_and_nothing_else(mischief, capsys):
+    from ray.cluster_utils import Cluster
+
+    one = _one()
+    mischief("slow")
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 3})
+    try:
+        doomed = cluster.add_node(num_cpus=3)
+        cluster.wait_for_nodes()
+
+        def lose_it():
+            while len(list(Path("mischief").glob("busy-*"))) < 3:  # workers
+                time.sleep(0.1)
+            time.sleep(1)
+            cluster.remove_node(doomed, allow_graceful=False)
+
+        losing = threading.Thread(target=lose_it, daemon=True)
+        losing.start()
+        ray = ["--ray", cluster.address, "--workers", "4"]
+        assert run([*EMBED, "-o", "o.npz", *ray]) == 0
+        losing.join(10)
+        assert not losing.is_alive()
+        assert len(cluster.list_all_nodes()) == 1
+    finally:
+        sys.modules["ray"].shutdown()
+        cluster.shutdown()
+    assert Path("o.npz").read_bytes() == one
