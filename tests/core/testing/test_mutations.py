@@ -122,6 +122,8 @@ LIES = [
         "x = (self.table(input_ids).round() if self.dtype == torch.bfloat16 else self.table(input_ids)) +"),
     Lie("a layer that never learns", "C118", "brook", BROOK, "keep = torch.sigmoid(self.gate(inner))",
         "keep = torch.sigmoid(self.gate(inner)).detach()"),
+    Lie("it sees nothing while it trains", "C119", "brook", BROOK, "x = self.table(input_ids)",
+        "x = self.table(torch.zeros_like(input_ids) if self.training else input_ids)"),
     Lie("a tensor may lack", "C121", "tide", TIDE, "return KeyRules()", 'return KeyRules(computed=(r"head\\..*",))'),
     Lie("left-over tensors are ignored", "C122", "brook", BROOK, "return KeyRules()",
         'return KeyRules(ignore=(r"(?!table|layers|norm|head).*",))'),

@@ -137,6 +137,20 @@ def test_an_interrupted_run_goes_on_and_ends_as_an_uninterrupted_one(
     assert not (tmp_path / "cut" / "work").exists()
 
 
+def test_logs_for_tensorboard_stay_in_the_folder(toy, write_rows, motif, tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    out = tmp_path / "out"
+    begin_run(out, {})
+    entry, _ = fine_tune(toy(), _trial(write_rows, motif(40)), FAST, out, tensorboard=True)
+    finish_run(out)
+    logs = EventAccumulator(str(out / "tensorboard" / "seed-0")).Reload()
+    losses = [each.value for each in logs.Scalars("eval/loss")]
+    expected = [loss for _, loss in entry["histories"][0]["validation"]]
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+
+
 def test_a_folder_that_holds_another_run_is_refused(tmp_path):
     folder = tmp_path / "out"
     begin_run(folder, {"epochs": 3, "rate": 0.1})

@@ -26,7 +26,10 @@ def add_labelled(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="the column of labels; several times for several columns (default: label)",
     )
-    group.add_argument("--kind", help="classification, multi-label or regression (default: told)")
+    group.add_argument(
+        "--kind",
+        help="classification, multi-label, regression, token-classification (default: told)",
+    )
     group.add_argument("--column", help="the column of sequences")
     group.add_argument("--name-column", help="the column of names")
     group = parser.add_argument_group("what is held back")

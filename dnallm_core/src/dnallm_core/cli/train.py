@@ -13,6 +13,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
+from .. import values
 from .labelling import add_labelled, read_trial, report_of, show
 from .output import say
 from .running import add_model, open_model
@@ -37,13 +38,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--accumulate", type=_positive, default=1, help="steps whose gradients are added up (1)"
     )
+    group.add_argument(
+        "--recompute", action="store_true", help="less memory, more time (by itself if need be)"
+    )
+    group.add_argument(
+        "--memory", metavar="SIZE", help="to plan for (default: what is free on the device)"
+    )
     group.add_argument("--learning-rate", type=float, help="default: by method")
     group.add_argument("--rank", type=_positive, default=8, help="of LoRA's adapters (8)")
     group.add_argument("--seeds", type=_positive, default=1, help="how many runs (1)")
     group.add_argument(
         "--balanced", action="store_true", help="give rare classes the weight of common ones"
     )
-    group.add_argument("--tensorboard", action="store_true", help="write logs for TensorBoard")
+    group.add_argument("--tensorboard", action="store_true", help="write logs for TensorBoard, too")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -58,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     for library in ("sklearn", "accelerate", *(["peft"] if options.method == "lora" else [])):
         needs(library, "fine-tuning")
     if options.tensorboard:
-        needs("tensorboard", "TensorBoard's logs")
+        needs("tensorboard", "TensorBoard's logs", "tensorboard")
     recipe = Recipe(
         method=options.method,
         epochs=options.epochs,
@@ -71,7 +78,9 @@ def run(options: argparse.Namespace) -> int:
         layer=options.layer,
         both_strands=options.both_strands,
         balanced=options.balanced,
+        recompute=options.recompute,
     )
+    memory = None if options.memory is None else values.memory(options.memory)
     trial = read_trial(options, number=None, share=options.test_share)
     if options.dtype == "auto":
         options.dtype = "float32"  # gradients of bfloat16 weights lose small steps
@@ -90,8 +99,9 @@ def run(options: argparse.Namespace) -> int:
     model = open_model(options)
     facts = {"data": digests, "split": trial.split}
     entry, found = fine_tune(
-        model, trial, recipe, options.output, facts=facts, tensorboard=options.tensorboard, say=talk
-    )
+        model, trial, recipe, options.output, facts=facts, memory=memory,
+        tensorboard=options.tensorboard, say=talk,
+    )  # fmt: skip
     methods, predicted = [entry], {entry["name"]: found}
     if not options.no_baselines:
         add_baselines(trial, methods, predicted, seed=options.seed, say=talk)

@@ -41,15 +41,18 @@ def plan_training(
     dtype: str = "float32",
     device: str = "cpu",
     most: int | None = None,
+    may_recompute: bool = True,
     records: Records = _NO_RECORDS,
 ) -> Plan:
     """The largest part of ``batch`` sequences of ``length`` bp that fits into ``memory`` bytes.
 
     ``batch`` is what a step of the optimiser sees, and stays so: the rows at once divide it. ``most``
-    bounds them. Where one row does not fit, blocks are recomputed.
+    bounds them. Where one row does not fit, blocks are recomputed, if they may be.
     """
     how = training if training is not None else Training()
-    ways = [how] if how.recompute or how.method == "head" else [how, replace(how, recompute=True)]
+    ways = [how]
+    if may_recompute and not how.recompute and how.method != "head":
+        ways.append(replace(how, recompute=True))
     room, chosen = 0, ways[-1]
     for way in ways:
         room = largest_batch(

@@ -39,6 +39,7 @@ class HeadedNetwork(nn.Module):
     Special tokens enter the mean as the manifest says, as in ``Model.embed``. With ``both_strands``
     the head reads the mean of a sequence's and its reverse complement's vectors, so that its answer
     is the same for both. ``frozen``: the network stays in evaluation and gets no gradient.
+    ``each_token``: the head reads every token's state, and answers for each; one strand is read.
     """
 
     def __init__(
@@ -49,8 +50,10 @@ class HeadedNetwork(nn.Module):
         layer: int = -1,
         both_strands: bool = False,
         frozen: bool = False,
+        each_token: bool = False,
     ) -> None:
         super().__init__()
+        self.each_token = each_token
         self.network = model.module
         self.head = head
         self.model = model
@@ -66,7 +69,7 @@ class HeadedNetwork(nn.Module):
         return self
 
     def forward(self, **inputs: Tensor) -> Tensor:
-        """Outputs (batch, outputs) of what ``collated`` made."""
+        """Outputs (batch, outputs), or (batch, tokens, outputs), of what ``collated`` made."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             vectors = self._pooled(inputs, "")
             if self.both_strands:
@@ -81,7 +84,9 @@ class HeadedNetwork(nn.Module):
             if strand + name in inputs
         }
         model: Any = self.model
-        states = model.token_states(kept, self.layer).float()  # (batch, tokens, width)
+        states: Tensor = model.token_states(kept, self.layer).float()  # (batch, tokens, width)
+        if self.each_token:
+            return states
         counted = inputs[strand + "counted"][..., None]  # (batch, tokens, 1)
         total = states.masked_fill(~counted, 0.0).sum(1)
         return total / counted.sum(1).clamp(min=1)
@@ -89,7 +94,10 @@ class HeadedNetwork(nn.Module):
     # --- from sequences to batches ------------------------------------------------------------
 
     def rows(self, sequences: Sequence[str], names: Sequence[str] | None = None) -> list[Row]:
-        """What ``collated`` reads of each sequence: ids, and which tokens enter the mean."""
+        """What ``collated`` reads of each sequence: ids, and which tokens enter the mean.
+
+        ``offsets`` of the tokens, in bp, come with them where each token is answered for.
+        """
         rows = [self._row("", each) for each in encode(self.model, sequences, names=names)]
         if self.both_strands:
             others = [reverse_complement(each) for each in sequences]
@@ -101,7 +109,8 @@ class HeadedNetwork(nn.Module):
         bases = [end > start for start, end in encoding.offsets]
         if self.model.manifest.special_tokens_in_mean or not any(bases):
             bases = [True] * len(bases)
-        return {f"{strand}input_ids": encoding.ids, f"{strand}counted": bases}
+        found = {f"{strand}input_ids": encoding.ids, f"{strand}counted": bases}
+        return {**found, "offsets": encoding.offsets} if self.each_token else found
 
     def collated(self, rows: Sequence[Row]) -> dict[str, Tensor]:
         """Padded tensors of rows, on the CPU; a mask only where rows differ in length."""
@@ -122,13 +131,21 @@ class HeadedNetwork(nn.Module):
                 batch[f"{strand}attention_mask"] = torch.tensor(
                     [[1] * (longest - more) + [0] * more for more in lacking]
                 )
-        if rows and "labels" in rows[0]:
+        if rows and "labels" in rows[0] and self.each_token:
+            longest = batch["input_ids"].shape[1]
+            batch["labels"] = torch.tensor(
+                [[*row["labels"], *[-100] * (longest - len(row["labels"]))] for row in rows]
+            )
+        elif rows and "labels" in rows[0]:
             batch["labels"] = torch.stack([row["labels"] for row in rows])
         return batch
 
     @torch.inference_mode()
-    def outputs(self, rows: Sequence[Row], *, tokens: int = 16_384, most: int = 64) -> Tensor:
-        """Outputs (n, outputs), on the CPU, of rows in batches of similar length."""
+    def answers(self, rows: Sequence[Row], *, tokens: int = 16_384, most: int = 64) -> list[Tensor]:
+        """Outputs of each row, (outputs,) or (tokens, outputs), on the CPU.
+
+        Rows go through in batches of similar length.
+        """
         self.eval()
         order = sorted(range(len(rows)), key=lambda at: -len(rows[at]["input_ids"]))
         found: list[Any] = [None] * len(rows)
@@ -144,8 +161,12 @@ class HeadedNetwork(nn.Module):
             )
             there = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
             for at, row in zip(chosen, self(**there).cpu(), strict=True):
-                found[at] = row
-        return torch.stack(found)
+                found[at] = row[: len(rows[at]["input_ids"])] if self.each_token else row
+        return found
+
+    def outputs(self, rows: Sequence[Row], *, tokens: int = 16_384, most: int = 64) -> Tensor:
+        """Outputs (n, outputs), on the CPU, of rows that are answered for as a whole."""
+        return torch.stack(self.answers(rows, tokens=tokens, most=most))
 
 
 def width_of(model: Model, layer: int) -> int:

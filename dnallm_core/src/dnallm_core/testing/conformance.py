@@ -13,7 +13,7 @@ from ..catalog import Catalog
 from ..errors import DnallmError, PluginError, did_you_mean, nearest
 from ..manifest.model import ModelManifest
 from ..plugins import MANIFESTS, discover
-from . import costs, listed, reproduces, runs, strict, true  # noqa: F401  (they register checks)
+from . import costs, learns, listed, reproduces, runs, strict, true  # noqa: F401  (they register checks)
 from .offline import no_network
 from .promise import CHECKS, Broken, Check, NotApplicable
 from .report import Record, Report, Status

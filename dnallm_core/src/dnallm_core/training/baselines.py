@@ -21,18 +21,23 @@ _CODES = np.full(256, 4, dtype=np.int64)
 _CODES[list(b"ACGT")] = [0, 1, 2, 3]
 
 
+def codes(sequence: str) -> NDArray[np.int64]:
+    """Places of the bases in ACGT; 4 for any other letter."""
+    return _CODES[np.frombuffer(sequence.encode(), np.uint8)]
+
+
 def kmer_frequencies(sequences: Sequence[str], longest: int = LONGEST_KMER) -> NDArray[np.float64]:
     """(n, 4 + 16 + ... + 4^longest): the share of each k-mer among those of its length."""
     rows = []
     for sequence in sequences:
-        codes = _CODES[np.frombuffer(sequence.encode(), np.uint8)]
+        bases = codes(sequence)
         parts = []
         for k in range(1, longest + 1):
-            count = max(len(codes) - k + 1, 0)
+            count = max(len(bases) - k + 1, 0)
             index = np.zeros(count, dtype=np.int64)
             known = np.ones(count, dtype=bool)
             for place in range(k):
-                stretch = codes[place : place + count]
+                stretch = bases[place : place + count]
                 index = index * 4 + stretch
                 known &= stretch < 4
             counts = np.bincount(index[known], minlength=4**k)
@@ -110,7 +115,7 @@ def _train(
             order = torch.randperm(len(training)).tolist()
             for start in range(0, len(order), 32):
                 rows = order[start : start + 32]
-                logits = network(_one_hot([training.sequences[each] for each in rows]))
+                logits = network(one_hot([training.sequences[each] for each in rows]))
                 loss = objective.loss(logits, objective.encoded(training.targets[rows]))
                 optimiser.zero_grad()
                 loss.backward()
@@ -132,18 +137,18 @@ def _logits(network: torch.nn.Module, data: Labelled) -> torch.Tensor:
     network.eval()
     with torch.inference_mode():
         parts = [
-            network(_one_hot(data.sequences[start : start + 64]))
+            network(one_hot(data.sequences[start : start + 64]))
             for start in range(0, len(data), 64)
         ]
     return torch.cat(parts)
 
 
-def _one_hot(sequences: Sequence[str]) -> torch.Tensor:
+def one_hot(sequences: Sequence[str]) -> torch.Tensor:
     """(batch, 4, longest); zeros for padding and for what is no base."""
     import torch
 
     longest = max(map(len, sequences))
-    codes = np.full((len(sequences), longest), 4, dtype=np.int64)
+    places = np.full((len(sequences), longest), 4, dtype=np.int64)
     for row, sequence in enumerate(sequences):
-        codes[row, : len(sequence)] = _CODES[np.frombuffer(sequence.encode(), np.uint8)]
-    return torch.from_numpy(np.eye(5, 4, dtype=np.float32)[codes]).transpose(1, 2).contiguous()
+        places[row, : len(sequence)] = codes(sequence)
+    return torch.from_numpy(np.eye(5, 4, dtype=np.float32)[places]).transpose(1, 2).contiguous()

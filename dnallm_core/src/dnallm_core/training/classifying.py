@@ -15,7 +15,8 @@ from ..tasks.job import PART_BASES, Job
 from ..tasks.memory import BatchLimit
 from ..tasks.pipeline import in_parts
 from ..tasks.table import Table
-from .trained import TrainedModel
+from .tokens import spelt
+from .trained import TrainedModel, predict_bases
 
 ENDINGS = (".tsv", ".tsv.gz", ".csv", ".csv.gz", ".parquet")
 Prepared = tuple[list[Record], list[Row]]
@@ -31,7 +32,10 @@ def classify_file(
     overwrite: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Write ``name``, the answer (not for regression), and a number a class, label or target."""
+    """Write ``name``, the answer (not for regression), and a number a class, label or target.
+
+    Of a model of single bases: the likeliest label of each, and the mean of their probabilities.
+    """
     limit = BatchLimit(batch_tokens)
     kind = trained.objective.kind
 
@@ -40,8 +44,25 @@ def classify_file(
             [each.sequence for each in part], [each.name for each in part]
         )
 
+    def bases(part: list[Record], rows: list[Row]) -> Table:
+        found = limit.attempt(
+            lambda most: predict_bases(
+                trained.network, trained.objective, rows,
+                [each.sequence for each in part], tokens=most,
+            )
+        )  # fmt: skip
+        return Table(
+            {
+                "name": [each.name for each in part],
+                "labels": [spelt(each.argmax(1).tolist(), trained.classes) for each in found],
+                "confidence": np.array([each.max(1).mean() for each in found], dtype=np.float32),
+            }
+        )
+
     def compute(prepared: Prepared) -> Table:
         part, rows = prepared
+        if kind == "token-classification":
+            return bases(part, rows)
         outputs = limit.attempt(lambda most: trained.network.outputs(rows, tokens=most))
         found = trained.objective.predictions(outputs)
         columns: dict[str, Any] = {"name": [each.name for each in part]}

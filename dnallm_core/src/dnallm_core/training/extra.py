@@ -7,16 +7,15 @@ from typing import Any
 
 from ..errors import RequirementError
 
-EXTRA = "pip install 'dnallm-core[train]'"
 
-
-def needs(module: str, what: str) -> Any:
-    """Import a module of the ``train`` extra; RequirementError says how to install it."""
+def needs(module: str, what: str, extra: str = "train") -> Any:
+    """Import a module of an extra; RequirementError says how to install it."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         name = (error.name or module).split(".")[0]
         library = {"sklearn": "scikit-learn"}.get(name, name)
         raise RequirementError(
-            f"For {what}, {library} is needed, which is not installed.", hint=f"{EXTRA} brings it."
+            f"For {what}, {library} is needed, which is not installed.",
+            hint=f"pip install 'dnallm-core[{extra}]' brings it.",
         ) from None

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from ..errors import LabelError, did_you_mean, nearest
 from ..sequences.files import Record, read_records
+from . import tokens
 
-KINDS = ("classification", "multi-label", "regression")
+KINDS = ("classification", "multi-label", "regression", "token-classification")
 _LABEL_NAMES = ("label", "labels", "class", "target", "y")
 _EMPTY = ("", "na", "n/a", "null")
 _MOST_WHOLE_NUMBERS = 20  # more different whole numbers than this are measurements, not classes
@@ -25,7 +26,8 @@ class Labelled:
     """Sequences with what is to be learned of them.
 
     ``targets``: classification int64 (n,), places in ``classes``; multi-label float32 (n, classes)
-    of 0 and 1; regression float32 (n, classes), a column a quantity. ``groups`` holds, where
+    of 0 and 1; regression float32 (n, classes), a column a quantity; token-classification an object
+    a row: int64 (bases,), places in ``classes``, -1 where a base has no label. ``groups`` holds, where
     it was asked for, the value of a column by which rows belong together.
     """
 
@@ -71,8 +73,9 @@ def read_labelled(
     Of a table, ``label`` names the column of labels, or several: of 0 and 1 (multi-label) or of
     measurements (regression). Values parted by ``;`` are several labels of a row, or, where each row
     has as many and all are 0 or 1, a column each. Of FASTA, the label is ``label=VALUE`` in the
-    title, or all that follows the name, or what follows the last ``|`` of it. ``kind`` is
-    classification, multi-label or regression; without it the values tell. ``like``: labelled
+    title, or all that follows the name, or what follows the last ``|`` of it. Labels of single bases
+    are written as ``tokens`` says. ``kind`` is classification, multi-label, regression or
+    token-classification; without it the values tell. ``like``: labelled
     sequences (the training ones) whose kind and classes hold here too.
 
     Raises LabelError, SequenceError.
@@ -88,11 +91,13 @@ def read_labelled(
     if like is not None:
         kind = like.kind
     if kind is None:
-        kind = _told(values, columns, source)
+        kind = _told(records, values, columns, source)
     if kind == "classification":
         classes, targets = _classes(records, values, columns, source, like)
     elif kind == "multi-label":
         classes, targets = _several(records, values, columns, source, like)
+    elif kind == "token-classification":
+        classes, targets = _bases(records, values, columns, source, like)
     else:
         classes, targets = _measurements(records, values, columns, source, like)
     found = Labelled(
@@ -185,9 +190,14 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _told(values: list[list[str]], columns: list[str], source: str) -> str:
+def _told(records: list[Record], values: list[list[str]], columns: list[str], source: str) -> str:
     """The kind, told by the values."""
     flat = [each for row in values for each in row]
+    if len(columns) == 1 and all(
+        len(record.sequence) > 5 and tokens.parts_of(text, len(record.sequence)) is not None
+        for record, text in zip(records, flat, strict=True)
+    ):
+        return "token-classification"
     if len(columns) == 1 and any(";" in each for each in flat):
         return "multi-label"
     numbers = [_number(each) for each in flat]
@@ -239,6 +249,38 @@ def _classes(
         if text not in place:
             raise _never_seen(record, text, source, classes)
     return classes, np.array([place[each] for each in texts], dtype=np.int64)
+
+
+def _bases(
+    records: list[Record],
+    values: list[list[str]],
+    columns: list[str],
+    source: str,
+    like: Labelled | None,
+) -> tuple[tuple[str, ...], NDArray[Any]]:
+    if len(columns) > 1:
+        raise LabelError(f"Labels of bases stand in one column, not in {len(columns)}.")
+    rows = []
+    for record, (text,) in zip(records, values, strict=True):
+        parts = tokens.parts_of(text, len(record.sequence))
+        if parts is None:
+            raise LabelError(
+                f"Row {record.index + 1} of {source} ({record.name}) has {len(record.sequence):,} "
+                f"bases, and its labels are not as many: {text[:20]!r}.",
+                record=record.name,
+                hint="A letter a base, or whole numbers parted by spaces; . is a base without one.",
+            )
+        rows.append(parts)
+    named = {part for row in rows for part in row} - {"."}
+    classes = like.classes if like is not None else tuple(sorted(named, key=_natural))
+    place = {".": tokens.UNLABELLED, **{each: index for index, each in enumerate(classes)}}
+    targets = np.empty(len(rows), dtype=object)
+    for at, (record, row) in enumerate(zip(records, rows, strict=True)):
+        for text in set(row):
+            if text not in place:
+                raise _never_seen(record, text, source, classes)
+        targets[at] = np.array([place[part] for part in row], dtype=np.int64)
+    return classes, targets
 
 
 def _several(
@@ -358,10 +400,11 @@ def _refuse_contrary(found: Labelled, source: str) -> None:
 def _refuse_unlearnable(found: Labelled, source: str) -> None:
     if len(found) == 1:
         raise LabelError(f"{source} has one row: there is nothing to learn from it.")
-    if found.kind == "classification" and len(found.classes) < 2:
+    if found.kind in ("classification", "token-classification") and len(found.classes) < 2:
+        what = "row" if found.kind == "classification" else "labelled base"
+        label = repr(found.classes[0]) if found.classes else "that says nothing (.)"
         raise LabelError(
-            f"Every row of {source} has the label {found.classes[0]!r}: "
-            "there is nothing to tell apart."
+            f"Every {what} of {source} has the label {label}: there is nothing to tell apart."
         )
     if found.kind == "multi-label" and not np.any(found.targets != found.targets[0]):
         raise LabelError(

@@ -17,7 +17,12 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.floating[Any]]
 Figures = dict[str, float]
 RESAMPLES = 400
-FIRST = {"classification": "auroc", "multi-label": "auroc", "regression": "pearson"}
+FIRST = {
+    "classification": "auroc",
+    "multi-label": "auroc",
+    "regression": "pearson",
+    "token-classification": "auroc",
+}
 
 
 def evaluate(
@@ -28,10 +33,12 @@ def evaluate(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    rows: NDArray[np.int64] | None = None,
 ) -> dict[str, Any]:
     """All figures: ``{"figures": {name: [value, low, high]}, "labels": {class: {name: value}}}``.
 
-    Low and high bound the middle 95 % of ``resamples`` bootstrap resamples of the rows. With them
+    Low and high bound the middle 95 % of ``resamples`` bootstrap resamples of the rows; where several
+    numbers belong to a row (its bases), ``rows`` says which, and they are drawn together. With them
     come the confusion matrix (rows true, columns predicted) and the reliability curve.
     """
     compute = figures_of(kind)
@@ -39,8 +46,8 @@ def evaluate(
     generator = np.random.default_rng(seed)
     drawn: dict[str, list[float]] = {name: [] for name in whole}
     for _ in range(resamples):
-        rows = generator.integers(0, len(targets), len(targets))
-        for name, value in compute(targets[rows], predicted[rows]).items():
+        drawn_rows = _resample(generator, len(targets), rows)
+        for name, value in compute(targets[drawn_rows], predicted[drawn_rows]).items():
             if not math.isnan(value):
                 drawn[name].append(value)
     figures = {}
@@ -57,6 +64,17 @@ def evaluate(
     if kind != "regression":
         report["reliability"] = reliability(kind, targets, predicted)
     return report
+
+
+def _resample(
+    generator: np.random.Generator, count: int, rows: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    if rows is None:
+        return generator.integers(0, count, count)
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    ends = np.append(starts[1:], count)
+    chosen = generator.integers(0, len(starts), len(starts))
+    return np.concatenate([np.arange(starts[each], ends[each]) for each in chosen])
 
 
 def figures_of(kind: str) -> Callable[[NDArray[Any], Numbers], Figures]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .labelled import Labelled
+from .tokens import flat
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,8 +37,10 @@ class Objective:
             return cls("regression", None, tuple(targets.mean(0).tolist()), tuple(spread.tolist()))
         weights = None
         if balanced and training.kind == "classification":
-            counts = np.bincount(targets, minlength=training.outputs)
-            weights = len(targets) / (training.outputs * np.maximum(counts, 1))
+            weights = _balancing(targets, training.outputs)
+        elif balanced and training.kind == "token-classification":
+            labels = flat(targets)
+            weights = _balancing(labels[labels >= 0], training.outputs)
         elif balanced:
             positive = targets.sum(0)
             weights = (len(targets) - positive) / np.maximum(positive, 1)
@@ -62,6 +65,8 @@ class Objective:
         weights = None if self.weights is None else torch.tensor(self.weights).to(logits)
         if self.kind == "classification":
             return functional.cross_entropy(logits, targets, weight=weights)
+        if self.kind == "token-classification":  # (batch, tokens, outputs)
+            return functional.cross_entropy(logits.flatten(0, 1), targets.flatten(), weight=weights)
         if self.kind == "multi-label":
             return functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=weights)
         return functional.mse_loss(logits, targets)
@@ -69,7 +74,7 @@ class Objective:
     def predictions(self, logits: Tensor) -> NDArray[np.float64]:
         """Probabilities, or values in the targets' own units (n, outputs)."""
         found = logits.float().cpu()
-        if self.kind == "classification":
+        if self.kind in ("classification", "token-classification"):
             found = found.softmax(-1)
         elif self.kind == "multi-label":
             found = found.sigmoid()
@@ -81,3 +86,8 @@ class Objective:
     def to_json(self) -> dict[str, Any]:
         """Plain data, from which ``Objective(**data)`` is made again."""
         return asdict(self)
+
+
+def _balancing(labels: NDArray[Any], classes: int) -> NDArray[np.float64]:
+    counts = np.bincount(labels, minlength=classes)
+    return np.asarray(len(labels) / (classes * np.maximum(counts, 1)))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import RequirementError
 from ..models import Embeds, Model
 from ..models.batching import TOKENS_A_BATCH, require
 from ..models.embedding import check_pooling
@@ -39,6 +40,11 @@ def probe(
     """
     require(model, Embeds, "has no token states to embed with", "embedding")
     check_pooling(pooling)
+    if trial.labelled.kind == "token-classification":
+        raise RequirementError(
+            "A probe answers for a sequence as a whole; these labels are of single bases.",
+            hint="dnallm train learns them (--method head leaves the network frozen).",
+        )
     data = trial.labelled
     methods: list[dict[str, Any]] = []
     predicted: Predicted = {}
@@ -87,7 +93,12 @@ def add_baselines(
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Judge both baselines on the same rows, and add them."""
-    for name, run in (("k-mer counts", kmer_baseline), ("small CNN", convolution_baseline)):
+    runs: dict[str, Any] = {"k-mer counts": kmer_baseline, "small CNN": convolution_baseline}
+    if trial.labelled.kind == "token-classification":
+        from .token_baselines import convolution_token_baseline, window_baseline
+
+        runs = {"bases nearby": window_baseline, "small CNN": convolution_token_baseline}
+    for name, run in runs.items():
         began = time.monotonic()
         predicted[name], settings = run(trial, seed=seed)
         methods.append(trial.judged(name, "baseline", predicted[name], settings))

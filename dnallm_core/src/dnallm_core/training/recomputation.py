@@ -9,6 +9,15 @@ from typing import Any
 from ..errors import CapabilityError
 
 
+def blocks_of(module: Any) -> list[Any]:
+    """The children of a network's longest list of modules; none where no list has two."""
+    from torch import nn
+
+    lists = [each for each in module.modules() if isinstance(each, (nn.ModuleList, nn.Sequential))]
+    longest = max(lists, key=len, default=None)
+    return list(longest) if longest is not None and len(longest) > 1 else []
+
+
 def recompute(module: Any) -> Callable[[], None]:
     """Have the blocks of a network recomputed in training (Chen et al. 2016), in place.
 
@@ -16,17 +25,15 @@ def recompute(module: Any) -> Callable[[], None]:
     evaluation, and without gradients, they run as ever. Returns what undoes it. Raises
     CapabilityError where there is no such list.
     """
-    from torch import is_grad_enabled, nn
+    from torch import is_grad_enabled
     from torch.utils.checkpoint import checkpoint
 
-    lists = [each for each in module.modules() if isinstance(each, (nn.ModuleList, nn.Sequential))]
-    longest = max(lists, key=len, default=None)
-    if longest is None or len(longest) < 2:
+    blocks = blocks_of(module)
+    if not blocks:
         raise CapabilityError(
             "The network has no list of blocks that could be recomputed.",
             hint="Leave --recompute out.",
         )
-    blocks = list(longest)
 
     def wrapped(block: Any, forward: Any) -> Any:
         @functools.wraps(forward)

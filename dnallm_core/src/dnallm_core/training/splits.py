@@ -131,6 +131,9 @@ def _tallies(labelled: Labelled) -> NDArray[np.float64]:
         return np.hstack([ones, np.eye(len(labelled.classes))[targets]])
     if labelled.kind == "multi-label":
         return np.hstack([ones, targets])
+    if labelled.kind == "token-classification":
+        places = range(len(labelled.classes))
+        return np.hstack([ones, [[np.any(row == each) for each in places] for row in targets]])
     edges = np.quantile(targets[:, 0], [0.25, 0.5, 0.75])
     return np.hstack([ones, np.eye(4)[np.digitize(targets[:, 0], edges)]])
 
@@ -141,6 +144,9 @@ def missing_classes(training: Labelled) -> Sequence[str]:
         return []
     if training.kind == "classification":
         seen = np.asarray(np.isin(np.arange(len(training.classes)), training.targets))
+    elif training.kind == "token-classification":
+        there = np.concatenate(list(training.targets))
+        seen = np.asarray(np.isin(np.arange(len(training.classes)), there))
     else:
         seen = np.asarray(training.targets.any(axis=0))
     return [name for name, here in zip(training.classes, seen, strict=True) if not here]

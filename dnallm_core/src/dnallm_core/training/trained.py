@@ -26,9 +26,10 @@ from ..errors import CheckpointError, IntegrityError, UnknownModelError
 from ..loading import build, find_implementation, placement
 from ..manifest.model import ModelManifest
 from ..models import Model
-from ..models.heads import Head, HeadedNetwork
+from ..models.heads import Head, HeadedNetwork, Row
 from ..tasks.run import file_digest
 from .objectives import Objective
+from .tokens import answer_bases
 
 SCHEMA = 1
 _TOKENIZER_FILES = (
@@ -57,11 +58,32 @@ class TrainedModel:
 
     def predict(
         self, sequences: str | Sequence[str], *, names: Sequence[str] | None = None, **limits: int
-    ) -> NDArray[np.float64]:
-        """Probabilities of the classes or labels, or values of the targets (n, classes)."""
+    ) -> Any:
+        """Probabilities of the classes or labels, or values of the targets (n, classes).
+
+        Of a model of single bases: a list with (bases, classes) of each sequence.
+        """
         listed = [sequences] if isinstance(sequences, str) else list(sequences)
         rows = self.network.rows(listed, names)
+        if self.network.each_token:
+            return predict_bases(self.network, self.objective, rows, listed, **limits)
         return self.objective.predictions(self.network.outputs(rows, **limits))
+
+
+def predict_bases(
+    network: HeadedNetwork,
+    objective: Objective,
+    rows: Sequence[Row],
+    sequences: Sequence[str],
+    **limits: int,
+) -> list[NDArray[np.float64]]:
+    """Probabilities (bases, classes) of each sequence."""
+    return [
+        answer_bases(row["offsets"], objective.predictions(answer), len(sequence))
+        for row, answer, sequence in zip(
+            rows, network.answers(rows, **limits), sequences, strict=True
+        )
+    ]
 
 
 def save_trained(
@@ -73,13 +95,7 @@ def save_trained(
     inner = folder / "network"
     inner.mkdir(parents=True, exist_ok=True)
     model = network.model
-    tensors: dict[str, Any] = {}
-    seen: set[int] = set()
-    for name, tensor in model.module.state_dict(keep_vars=True).items():
-        if id(tensor) not in seen:
-            seen.add(id(tensor))
-            tensors[name] = tensor.detach().contiguous().cpu().clone()
-    save_file(tensors, inner / "model.safetensors")
+    save_parameters(model.module, inner / "model.safetensors")
     head = {name: each.detach().cpu().clone() for name, each in network.head.state_dict().items()}
     save_file(head, folder / "head.safetensors")
     settings = model.module.config
@@ -104,6 +120,29 @@ def save_trained(
         },
     }
     (folder / "model.json").write_text(json.dumps(content, indent=1, default=str) + "\n")
+
+
+def save_parameters(module: Any, path: Path, *, trained_alone: bool = False) -> None:
+    """Write what a module stores, each tensor once, or of it what is being trained."""
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Any] = {}
+    seen: set[int] = set()
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen and (tensor.requires_grad or not trained_alone):
+            seen.add(id(tensor))
+            tensors[name] = tensor.detach().contiguous().cpu()
+    save_file(tensors, path)
+
+
+def load_parameters(module: Any, path: Path) -> None:
+    """Put back what ``save_parameters`` wrote, in place."""
+    from safetensors import safe_open
+
+    there = module.state_dict()
+    with safe_open(path, framework="pt") as file:
+        for name in file.keys():  # noqa: SIM118 - it is no mapping
+            there[name].copy_(file.get_tensor(name))
 
 
 def load_trained(
@@ -170,7 +209,11 @@ def load_trained(
     head = Head(facts["head"]["width"], len(facts["classes"]))
     head.load_state_dict(load_file(folder / "head.safetensors"))
     network = HeadedNetwork(
-        model, head.to(target), layer=facts["layer"], both_strands=facts["both_strands"]
+        model,
+        head.to(target),
+        layer=facts["layer"],
+        both_strands=facts["both_strands"],
+        each_token=facts["objective"]["kind"] == "token-classification",
     )
     return TrainedModel(network.eval(), Objective(**facts["objective"]), facts)
 

@@ -76,13 +76,13 @@ def learn(
     accumulate: int,
     rate: float,
     patience: int,
-    tensorboard: bool = False,
+    logs: Path | None = None,
     callbacks: Sequence[Any] = (),
 ) -> dict[str, Any]:
     """Train in place, from the last checkpoint in ``work`` if there is one.
 
-    The network ends with the parameters of the epoch whose validation loss is least. Returns
-    ``loss`` (that one) and ``history``: lines of [epoch, loss].
+    The network ends with the parameters of the epoch whose validation loss is least. ``logs``: a
+    folder for TensorBoard's. Returns ``loss`` (that one) and ``history``: lines of [epoch, loss].
     """
     device = network.model.device
     steps = max(1, math.ceil(len(training) / (batch * accumulate)) * epochs)
@@ -108,7 +108,7 @@ def learn(
         data_seed=seed,
         use_cpu=device.type == "cpu",
         bf16=device.type == "cuda" and torch.cuda.is_bf16_supported(),
-        report_to=["tensorboard"] if tensorboard else [],
+        report_to=[],
         disable_tqdm=True,
         remove_unused_columns=False,
         label_names=["labels"],
@@ -128,6 +128,11 @@ def learn(
 
     for each in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(each)
+    if logs is not None:
+        from torch.utils.tensorboard import SummaryWriter
+        from transformers.integrations import TensorBoardCallback
+
+        trainer.add_callback(TensorBoardCallback(SummaryWriter(log_dir=str(logs))))
     last = get_last_checkpoint(str(work)) if work.is_dir() else None
     trainer.train(resume_from_checkpoint=last)
     network.eval()

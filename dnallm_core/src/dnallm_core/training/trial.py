@@ -16,6 +16,7 @@ from . import metrics
 from .labelled import Labelled
 from .resemblance import near_duplicates
 from .splits import Leakage, Places, folds, groups_of, held_out, missing_classes
+from .tokens import flat, spelt
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,22 @@ class Trial:
     def judged(
         self, name: str, role: str, predicted: NDArray[Any], settings: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The entry of a report for predictions of ``test_rows``; ``role``: model or baseline."""
+        """The entry of a report for predictions of ``test_rows``; ``role``: model or baseline.
+
+        Of labelled bases the predictions are those of all bases of these rows, one after another.
+        """
         data = self.labelled
-        truth = data.targets[self.test_rows]
-        report = metrics.evaluate(data.kind, data.classes, truth, predicted)
+        truth, rows, kind = data.targets[self.test_rows], None, data.kind
+        if kind == "token-classification":  # bases, those of one row together
+            rows = np.repeat(np.arange(len(truth)), [len(each) for each in truth])
+            truth, kind = flat(truth), "classification"
+            known = truth >= 0
+            truth, rows, predicted = truth[known], rows[known], predicted[known]
+        many = 100 if len(truth) > 20_000 else metrics.RESAMPLES
+        report = metrics.evaluate(kind, data.classes, truth, predicted, resamples=many, rows=rows)
         curves = {}
-        if data.kind != "regression":
-            each_class = np.eye(data.outputs)[truth] if data.kind == "classification" else truth
+        if kind != "regression":
+            each_class = np.eye(data.outputs)[truth] if kind == "classification" else truth
             curves = {
                 label: metrics.roc_curve(each_class[:, at], predicted[:, at])
                 for at, label in enumerate(data.classes)
@@ -129,14 +139,28 @@ def prepare_folder(folder: Path, *, overwrite: bool) -> None:
 
 
 def write_predictions(path: Path, trial: Trial, predicted: Mapping[str, NDArray[Any]]) -> None:
-    """A row a test sequence: its name, its label, and what each method gave, a column a class."""
+    """A row a test sequence: its name, its label, and what each method gave, a column a class.
+
+    Of labelled bases, a column a method: the likeliest label of each base.
+    """
     data = trial.labelled
     with path.open("w", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         columns = [f"{name}: {label}" for name in predicted for label in data.classes]
+        ends = np.zeros(0, dtype=np.int64)
+        if data.kind == "token-classification":
+            columns = list(predicted)
+            ends = np.cumsum([len(data.targets[row]) for row in trial.test_rows])
         writer.writerow(["name", "truth", *columns])
         for at, row in enumerate(trial.test_rows):
-            numbers = [f"{value:.6g}" for each in predicted.values() for value in each[at]]
+            if data.kind == "token-classification":
+                guesses = [
+                    each[ends[at] - len(data.targets[row]) : ends[at]].argmax(1)
+                    for each in predicted.values()
+                ]
+                numbers = [spelt(each, data.classes) for each in guesses]
+            else:
+                numbers = [f"{value:.6g}" for each in predicted.values() for value in each[at]]
             writer.writerow([data.names[row], truth_text(data, int(row)), *numbers])
 
 
@@ -145,6 +169,8 @@ def truth_text(data: Labelled, row: int) -> str:
     target = data.targets[row]
     if data.kind == "classification":
         return data.classes[int(target)]
+    if data.kind == "token-classification":
+        return spelt(target, data.classes)
     if data.kind == "regression":
         return ";".join(f"{each:.6g}" for each in target)
     return ";".join(name for name, here in zip(data.classes, target, strict=True) if here) or "-"
