@@ -48,9 +48,9 @@ def test_a_long_input_in_segments_gives_what_the_whole_gives(network, case, monk
     mask[0, :9] = 0
     with torch.no_grad():
         whole = network(case)(input_ids=ids, attention_mask=mask).logits
-        monkeypatch.setattr(mamba, "SEGMENT", 16)
-        monkeypatch.setattr("dnallm_mamba.bidirectional.SEGMENT", 16)
-        for limit in (2**26, 0):
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+        for at_once, limit in ((16, 2**26), (16, 0), (100, 2**26)):
+            monkeypatch.setattr(mamba, "SEGMENT", at_once)
             monkeypatch.setattr(mamba, "KEPT_NUMBERS", limit)
             pieces = network(case)(input_ids=ids, attention_mask=mask).logits
             apart = (pieces - whole).abs() * mask[..., None]

@@ -66,6 +66,21 @@ def test_outputs_and_gradients_agree_with_the_reference_in_float64(engine, size,
         assert apart < 2e-6, name
 
 
+@pytest.mark.parametrize("grown", [False, True], ids=["alone", "with gradients"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_gate_opens_what_is_read_from_the_states(engine, grown):
+    given = inputs(2, 70, 20, 16)
+    gate = torch.randn(2, 70, 40, generator=torch.Generator().manual_seed(1))[..., 20:]
+    with torch.set_grad_enabled(grown):
+        right, _ = reference.selective_scan(**given, gate=gate)
+        found, _ = engine().selective_scan(**given, gate=gate)
+        ungated, _ = engine().selective_scan(**given)
+    torch.testing.assert_close(found, right, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        found, ungated * torch.nn.functional.silu(gate), rtol=1e-5, atol=1e-5
+    )
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_strong_and_weak_decays_neither_overflow_nor_vanish(engine):
     given = inputs(1, 200, 16, 16)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .mamba import SEGMENT, projector, segments
+from .mamba import at_once, groups_of_rows, projector, segments
 
 
 class BiMamba(nn.Module):
@@ -47,20 +47,24 @@ class BiMamba(nn.Module):
         if not one_projection:
             left, right = own(hidden, mask), other(hidden, mask, reverse=True)
             return left + right if self.strategy == "add" else left * right
-        length = hidden.shape[1]
-        projected = projector(own.in_proj, hidden)
-        lefts: list[Tensor] = []
-        carry = None
-        for segment in segments(length):
-            left, carry = own.scan(projected(segment), _cut(mask, segment), carry)
-            lefts.append(left)
-        out: list[Tensor] = []
-        carry = None
-        for segment in segments(length, reverse=True):
-            part = projected(segment)
-            right, carry = other.scan(part, _cut(mask, segment), carry, reverse=True)
-            out.append(own.out_proj(own.gated_sum(lefts.pop(), other, right, part)))
-        return torch.cat(out[::-1], dim=1) if len(out) > 1 else out[0]
+        return groups_of_rows(lambda *rows: both_ways(own, other, *rows), hidden, mask)
+
+
+def both_ways(own: Any, other: Any, hidden: Tensor, mask: Tensor | None) -> Tensor:
+    """The sum of two mixers of one projection, forwards and backwards: projected in and out once."""
+    projected = projector(own.in_proj, hidden)
+    lefts: list[Tensor] = []
+    carry = None
+    for segment in segments(hidden):
+        left, carry = own.scan(projected(segment), _cut(mask, segment), carry)
+        lefts.append(left)
+    out: list[Tensor] = []
+    carry = None
+    for segment in segments(hidden, reverse=True):
+        part = projected(segment)
+        right, carry = other.scan(part, _cut(mask, segment), carry, reverse=True)
+        out.append(own.out_proj(own.gated_sum(lefts.pop(), other, right, part)))
+    return torch.cat(out[::-1], dim=1) if len(out) > 1 else out[0]
 
 
 class BothStrands(nn.Module):
@@ -75,7 +79,7 @@ class BothStrands(nn.Module):
 
         ``mask`` (batch, length), 1 where real, in the orientation of the first.
         """
-        if own.shape[1] > SEGMENT and not torch.is_grad_enabled():  # in turn: half the memory
+        if own[..., 0].numel() > at_once(own):  # in turn: half the memory
             other_mask = None if mask is None else mask.flip(-1)
             return self.submodule(own, mask), self.submodule(other, other_mask)
         masks = None if mask is None else torch.cat([mask, mask.flip(-1)])

@@ -27,6 +27,7 @@ from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
 from .bidirectional import BiMamba, BothStrands, turned
 from .mamba import Mamba, MambaSettings
 from .mamba2 import Mamba2, Mamba2Settings
+from .rms_norm import rms_norm
 from .scan import engine_name
 
 
@@ -97,11 +98,12 @@ class CaduceusNorm(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(..., d_model) -> the same, in the dtype of the weight."""
-        shape, weight = self.weight.shape, self.weight.float()
+        weight = self.weight.float()
         if self.bias is None:
-            normed = F.rms_norm(hidden.float(), shape, weight, self.epsilon)
+            normed = rms_norm(hidden.float(), weight, self.epsilon)
         else:
-            normed = F.layer_norm(hidden.float(), shape, weight, self.bias.float(), self.epsilon)
+            bias = self.bias.float()
+            normed = F.layer_norm(hidden.float(), weight.shape, weight, bias, self.epsilon)
         return normed.to(self.weight.dtype)
 
 

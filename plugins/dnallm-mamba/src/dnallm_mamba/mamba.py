@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import initialization as init
 
-from .scan import engine_for
+from .scan import engine_for, gated
 
-SEGMENT = 4096
-"""Positions at a time without gradients: buffers stay in cache, and memory is that of a segment."""
+SEGMENT = 1024
+"""Positions a CPU thread at a time without gradients: what passes between operations stays in cache."""
+DEVICE_SEGMENT = 16_384
+"""Positions at a time on other devices: memory is that of a segment."""
 KEPT_NUMBERS = 2**26
 """A projection of more numbers than this (256 MB) is not kept for the second direction."""
 
@@ -84,14 +85,7 @@ class Mamba(nn.Module):
 
     def forward(self, hidden: Tensor, mask: Tensor | None = None, reverse: bool = False) -> Tensor:
         """(batch, length, d_model) -> the same; ``mask`` (batch, length), 1 where real."""
-        projected = projector(self.in_proj, hidden)
-        out: list[Tensor] = []
-        carry = None
-        for segment in segments(hidden.shape[1], reverse):
-            part = projected(segment)
-            y, carry = self.scan(part, None if mask is None else mask[:, segment], carry, reverse)
-            out.append(self.out_proj(self.gated(y, part)))
-        return torch.cat(out[::-1] if reverse else out, dim=1) if len(out) > 1 else out[0]
+        return in_segments(self, hidden, mask, reverse)
 
     def scan(
         self,
@@ -107,7 +101,7 @@ class Mamba(nn.Module):
     def gated(self, y: Tensor, projected: Tensor) -> Tensor:
         """``y`` times the SiLU of the projection's second half."""
         _, gate = projected.chunk(2, dim=-1)
-        return gated_by(y, gate)
+        return gated(y, gate)
 
     def gated_sum(self, y: Tensor, other: Mamba, others: Tensor, projected: Tensor) -> Tensor:
         """Both directions of one projection, gated: the gate is the same, so the sum comes first."""
@@ -147,8 +141,9 @@ def scan_mixer(
     mask: Tensor | None = None,
     carry: Carry | None = None,
     reverse: bool = False,
+    gate: Tensor | None = None,
 ) -> tuple[Tensor, Carry]:
-    """Convolution and selective scan of ``x`` (batch, length, inner), ungated.
+    """Convolution and selective scan of ``x`` (batch, length, inner), gated where there is a gate.
 
     Masked positions enter the convolution as the zeros beyond an edge, and their time step is 0:
     the state passes them unchanged. ``carry``: what lies before the first position (after the last
@@ -163,23 +158,75 @@ def scan_mixer(
     step, B, C = mixer.x_proj(mixed).split([mixer.dt_proj.in_features, states, states], dim=-1)
     A = -torch.exp(mixer.A_log.float())
     y, state = engine.selective_scan(
-        mixed, mixer.dt_proj(step), A, B, C, mixer.D, mask, state, reverse
+        mixed, mixer.dt_proj(step), A, B, C, mixer.D, mask, state, reverse, gate
     )
     return y, Carry(next_edge(x, edge, mixer.conv1d.kernel_size[0] - 1, reverse), state)
 
 
-def gated_by(y: Tensor, gate: Tensor) -> Tensor:
-    """``y`` times the SiLU of ``gate``; without gradients in the memory that SiLU has just made."""
-    opened = F.silu(gate)
-    return opened * y if torch.is_grad_enabled() else opened.mul_(y)
+def at_once(hidden: Tensor) -> int:
+    """How many positions, of all rows together, are mixed at a time: all where gradients are wanted."""
+    if torch.is_grad_enabled():
+        return max(1, hidden.shape[0] * hidden.shape[1])
+    return SEGMENT * torch.get_num_threads() if hidden.device.type == "cpu" else DEVICE_SEGMENT
 
 
-def segments(length: int, reverse: bool = False) -> Iterator[slice]:
-    """All positions at once where gradients are wanted, else SEGMENT at a time, in time's order."""
-    size = length if torch.is_grad_enabled() else SEGMENT
-    starts = range(0, length, max(size, 1))
+def segments(hidden: Tensor, reverse: bool = False) -> Iterator[slice]:
+    """Stretches of (batch, length, width) in time's order, each mixed at once."""
+    length = hidden.shape[1]
+    size = max(1, at_once(hidden) // max(1, hidden.shape[0]))
+    starts = range(0, length, size)
     for start in reversed(starts) if reverse else starts:
         yield slice(start, min(start + size, length))
+
+
+def groups_of_rows(
+    mix: Callable[[Tensor, Tensor | None], Tensor], hidden: Tensor, mask: Tensor | None
+) -> Tensor:
+    """``mix`` of (batch, length, width) and its mask, over as few rows as are mixed at once."""
+    batch, length, _ = hidden.shape
+    rows = max(1, at_once(hidden) // max(1, length))
+    if rows >= batch:
+        return mix(hidden, mask)
+    parts = (slice(start, start + rows) for start in range(0, batch, rows))
+    return torch.cat([mix(hidden[part], None if mask is None else mask[part]) for part in parts])
+
+
+class ScansGated(Protocol):
+    """A mixer between its two projections: ``Mamba``, ``Mamba2``."""
+
+    in_proj: nn.Linear
+    out_proj: nn.Linear
+
+    def scan(
+        self,
+        projected: Tensor,
+        mask: Tensor | None = None,
+        carry: Carry | None = None,
+        reverse: bool = False,
+    ) -> tuple[Tensor, Carry]:
+        """What ``in_proj`` gave -> (batch, length, inner), ungated, and the carry after it."""
+        ...
+
+    def gated(self, y: Tensor, projected: Tensor) -> Tensor:
+        """``y``, gated."""
+        ...
+
+
+def in_segments(
+    mixer: ScansGated, hidden: Tensor, mask: Tensor | None = None, reverse: bool = False
+) -> Tensor:
+    """One direction of a whole mixer: (batch, length, d_model) -> the same, segment by segment."""
+
+    def mix(hidden: Tensor, mask: Tensor | None) -> Tensor:
+        out: list[Tensor] = []
+        carry = None
+        for segment in segments(hidden, reverse):
+            part = mixer.in_proj(hidden[:, segment])
+            y, carry = mixer.scan(part, None if mask is None else mask[:, segment], carry, reverse)
+            out.append(mixer.out_proj(mixer.gated(y, part)))
+        return torch.cat(out[::-1] if reverse else out, dim=1) if len(out) > 1 else out[0]
+
+    return groups_of_rows(mix, hidden, mask)
 
 
 def projector(projection: Callable[[Tensor], Tensor], hidden: Tensor) -> Callable[[slice], Tensor]:

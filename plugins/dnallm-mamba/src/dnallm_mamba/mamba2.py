@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import initialization as init
 
-from .mamba import Carry, next_edge, projector, segments
+from .mamba import Carry, in_segments, next_edge
 from .scan import engine_for
 
 CHUNK = 64
@@ -105,14 +105,7 @@ class Mamba2(nn.Module):
 
     def forward(self, hidden: Tensor, mask: Tensor | None = None, reverse: bool = False) -> Tensor:
         """(batch, length, d_model) -> the same; ``mask`` (batch, length), 1 where real."""
-        projected = projector(self.in_proj, hidden)
-        out: list[Tensor] = []
-        carry = None
-        for segment in segments(hidden.shape[1], reverse):
-            part = projected(segment)
-            y, carry = self.scan(part, None if mask is None else mask[:, segment], carry, reverse)
-            out.append(self.out_proj(self.gated(y, part)))
-        return torch.cat(out[::-1] if reverse else out, dim=1) if len(out) > 1 else out[0]
+        return in_segments(self, hidden, mask, reverse)
 
     def scan(
         self,

@@ -21,9 +21,10 @@ from dnallm_core.models.model import Model
 from dnallm_core.models.protocols import Advance, CarriesState, Embeds, PredictsBases
 from torch import Tensor
 from transformers import MambaConfig, MambaForCausalLM, PreTrainedConfig, PreTrainedModel
-from transformers.models.mamba.modeling_mamba import MambaCausalLMOutput, MambaMixer
+from transformers.models.mamba.modeling_mamba import MambaCausalLMOutput, MambaMixer, MambaRMSNorm
 
-from .mamba import Carry, gated_by, projector, scan_mixer, segments
+from .mamba import Carry, groups_of_rows, scan_mixer, segments
+from .rms_norm import rms_norm
 from .scan import engine_name
 
 
@@ -52,16 +53,30 @@ class EngineMixer(MambaMixer):
             out: Tensor = super().forward(hidden_states, cache_params, attention_mask, **more)
             return out
         mask = None if attention_mask is None else attention_mask.float()
-        carry = None if cache_params is None else cache_params.carries[self.layer_idx]
-        projected = projector(self.in_proj, hidden_states)
+        if cache_params is None:
+            return groups_of_rows(lambda *rows: self._mix(*rows)[0], hidden_states, mask)
+        carries = cache_params.carries
+        mixed, carries[self.layer_idx] = self._mix(hidden_states, mask, carries[self.layer_idx])
+        return mixed
+
+    def _mix(
+        self, hidden: Tensor, mask: Tensor | None, carry: Carry | None = None
+    ) -> tuple[Tensor, Carry | None]:
         parts: list[Tensor] = []
-        for segment in segments(hidden_states.shape[1]):
-            x, gate = projected(segment).chunk(2, dim=-1)
-            y, carry = scan_mixer(self, x, None if mask is None else mask[:, segment], carry)
-            parts.append(self.out_proj(gated_by(y, gate)))
-        if cache_params is not None:
-            cache_params.carries[self.layer_idx] = carry
-        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+        for segment in segments(hidden):
+            x, gate = self.in_proj(hidden[:, segment]).chunk(2, dim=-1)
+            real = None if mask is None else mask[:, segment]
+            y, carry = scan_mixer(self, x, real, carry, gate=gate)
+            parts.append(self.out_proj(y))
+        return (torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]), carry
+
+
+class FusedNorm(MambaRMSNorm):
+    """MambaRMSNorm in one pass over its input."""
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """(..., width) -> the same; computed in float32, weighted in the input's dtype."""
+        return rms_norm(hidden_states, self.weight, self.variance_epsilon)
 
 
 class PlantDNAMambaForCausalLM(MambaForCausalLM):
@@ -71,6 +86,8 @@ class PlantDNAMambaForCausalLM(MambaForCausalLM):
         super().__init__(config)
         for index, block in enumerate(self.backbone.layers):
             block.mixer = EngineMixer(config, index, initialize_mixer_weights=False)
+            block.norm = FusedNorm(config.hidden_size, config.layer_norm_epsilon)
+        self.backbone.norm_f = FusedNorm(config.hidden_size, config.layer_norm_epsilon)
         self.post_init()
 
     @property

@@ -8,5 +8,6 @@
 """
 
 from .engines import ENGINES, Engine, engine_for, engine_name
+from .reference import gated
 
-__all__ = ["ENGINES", "Engine", "engine_for", "engine_name"]
+__all__ = ["ENGINES", "Engine", "engine_for", "engine_name", "gated"]

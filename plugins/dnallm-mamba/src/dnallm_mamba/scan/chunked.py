@@ -1,9 +1,10 @@
 """The plain engine: the scan in chunks of positions, in PyTorch operations that run on any device.
 
-Inside a chunk a prefix scan of depth log2(chunk) takes the place of a loop over positions
-(Brent and Kung 1982): pairs (decay, drive) compose as (a2 a1, a2 b1 + b2). Decays are only ever
-multiplied, never divided by, so nothing overflows however long a chunk or strong a decay; and only
-one chunk of (batch, chunk, width, states) exists at a time.
+Decays, drives and what is read from the states are made for a whole chunk at once; only the
+recurrence itself goes position by position, one fused multiply-add each, while the chunk lies in
+cache. (A prefix scan does twice the work for half the calls, and was slower.) Decays are only ever
+multiplied, never divided by, so nothing overflows however strong a decay; and only one chunk of
+(batch, chunk, states, width) exists at a time.
 
 Backwards, the states at chunk boundaries were kept and each chunk's states are computed again:
 memory grows with length as the inputs do, divided by the chunk.
@@ -11,12 +12,15 @@ memory grows with length as the inputs do, divided by the chunk.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .reference import gated
 
 CHUNK = 32
 """Positions a chunk: of 512 channels and 16 states, one row's chunk fills 1 MB, a level-2 cache."""
@@ -53,6 +57,7 @@ def selective_scan(
     mask: Tensor | None = None,
     state: Tensor | None = None,
     reverse: bool = False,
+    gate: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """``reference.selective_scan``, chunk by chunk."""
     exact = A.dtype
@@ -65,7 +70,7 @@ def selective_scan(
     y, last = _Recurrence.apply(  # type: ignore[no-untyped-call]
         delta, delta * values, A, B.to(exact), C.to(exact), state.to(exact), reverse
     )
-    return (y + D.to(exact) * values).to(x.dtype), last
+    return gated((y + D.to(exact) * values).to(x.dtype), gate), last
 
 
 class _Recurrence(torch.autograd.Function):
@@ -84,17 +89,16 @@ class _Recurrence(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         y = torch.empty_like(delta)
         # Channels last: reading the states out is then one small matrix product a position.
-        rates, state = A.t().contiguous(), state.transpose(1, 2).contiguous()
+        rates, state = _rates(A), state.transpose(1, 2).contiguous()
+        room = _Room(delta, A)
         boundaries: list[Tensor] = []
         keep = any(context.needs_input_grad)
         for chunk in _chunks(delta.shape[1], reverse):
             if keep:
                 boundaries.append(state)
-            decay = (delta[:, chunk, None] * rates).exp_()  # (batch, chunk, states, width)
-            states = drive[:, chunk, None] * B[:, chunk, :, None]
-            _prefix_scan(decay, states, state, reverse)
+            _, states = room.fill(delta, drive, rates, B, chunk)
+            state = room.recur(state, reverse).clone()
             y[:, chunk] = torch.matmul(C[:, chunk, None], states).squeeze(-2)
-            state = states[:, 0 if reverse else -1].clone()
         context.save_for_backward(delta, drive, A, B, C, *boundaries)
         context.reverse = reverse
         return y, state.transpose(1, 2).contiguous()
@@ -104,39 +108,39 @@ class _Recurrence(torch.autograd.Function):
         delta, drive, A, B, C, *boundaries = context.saved_tensors
         reverse = context.reverse
         grad_y, grad_last = gradients
-        rates = A.t().contiguous()
+        slopes, rates = A.t(), _rates(A)
         carry = torch.zeros_like(boundaries[0]) if grad_last is None else grad_last.transpose(1, 2)
         if grad_y is None:
             grad_y = torch.zeros_like(delta)
         grad_delta, grad_drive = torch.empty_like(delta), torch.empty_like(drive)
-        grad_rates, grad_B, grad_C = (
-            torch.zeros_like(rates),
-            torch.empty_like(B),
-            torch.empty_like(C),
-        )
-        chunks = list(_chunks(delta.shape[1], reverse))
+        grad_A, grad_B, grad_C = torch.zeros_like(rates), torch.empty_like(B), torch.empty_like(C)
+        room, flows = _Room(delta, A), _Room(delta, A)
         first, last = (-1, 0) if reverse else (0, -1)
+        earlier, later = slice(None, -1), slice(1, None)
+        if reverse:
+            earlier, later = later, earlier
+        chunks = list(_chunks(delta.shape[1], reverse))
         for chunk, before in zip(reversed(chunks), reversed(boundaries), strict=True):
-            decay = (delta[:, chunk, None] * rates).exp_()
-            states = drive[:, chunk, None] * B[:, chunk, :, None]
-            _prefix_scan(decay.clone(), states, before, reverse)
+            decay, states = room.fill(delta, drive, rates, B, chunk)
+            room.recur(before, reverse)
             # flow_t = dL/dh_t obeys the same recurrence the other way round:
             # flow_t = dy_t C_t + decay_{t+1} flow_{t+1}
-            flow = grad_y[:, chunk, None] * C[:, chunk, :, None]
-            following = torch.roll(decay, 1 if reverse else -1, dims=1)
-            following[:, last] = 1.0
-            _prefix_scan(following, flow, carry, not reverse)
-            previous = torch.roll(states, -1 if reverse else 1, dims=1)
-            previous[:, first] = before
+            following, flow = flows.cut(chunk)
+            torch.mul(grad_y[:, chunk, None], C[:, chunk, :, None], out=flow)
+            flow[:, last] += carry
+            following[:, earlier] = decay[:, later]
+            following[:, last] = 0
+            flows.recur(carry, not reverse)
             grad_C[:, chunk] = torch.matmul(states, grad_y[:, chunk, :, None]).squeeze(-1)
             grad_B[:, chunk] = torch.matmul(flow, drive[:, chunk, :, None]).squeeze(-1)
             grad_drive[:, chunk] = torch.matmul(B[:, chunk, None], flow).squeeze(-2)
             carry = decay[:, first] * flow[:, first]
-            exponent = previous.mul_(flow).mul_(decay)  # dL/d(delta_t A)
-            grad_delta[:, chunk] = (exponent * rates).sum(-2)
-            grad_rates += torch.einsum("ltd,ltnd->nd", delta[:, chunk], exponent)
-        grad_A, grad_state = grad_rates.t().contiguous(), carry.transpose(1, 2)
-        return grad_delta, grad_drive, grad_A, grad_B, grad_C, grad_state, None
+            exponent = torch.mul(decay, flow, out=following)  # dL/d(delta_t A), less h_{t-1}
+            exponent[:, later] *= states[:, earlier]
+            exponent[:, first] *= before
+            grad_delta[:, chunk] = torch.mul(exponent, slopes, out=flow).sum(-2)
+            grad_A += exponent.mul_(delta[:, chunk, None]).sum((0, 1))
+        return grad_delta, grad_drive, grad_A.t(), grad_B, grad_C, carry.transpose(1, 2), None
 
 
 def _chunks(length: int, reverse: bool) -> Iterator[slice]:
@@ -146,33 +150,41 @@ def _chunks(length: int, reverse: bool) -> Iterator[slice]:
         yield slice(start, min(start + CHUNK, length))
 
 
-def _prefix_scan(decay: Tensor, states: Tensor, before: Tensor, reverse: bool) -> None:
-    """Turn drives into states, in place: states_t = decay_t states_{t-1} + drive_t, from ``before``.
+def _rates(A: Tensor) -> Tensor:
+    """(states, width), as exponents of 2: PyTorch's power of 2 takes a third of its exp's time."""
+    return (A.t() * math.log2(math.e)).contiguous()
 
-    ``decay`` is used up. Time is dimension 1, from the right with ``reverse``.
+
+class _Room:
+    """Decays and states of one chunk, (batch, chunk, states, width): filled again for each.
+
+    Fresh memory for every chunk would cost more than what is computed in it.
     """
-    length = states.shape[1]
-    first = length - 1 if reverse else 0
-    states[:, first].addcmul_(decay[:, first], before)
-    spans = []
-    span = 1
-    while span < length:  # upwards: each second block takes in the block before it
-        later, earlier = _pairs(2 * span - 1, span, length, reverse)
-        states[:, later].addcmul_(decay[:, later], states[:, earlier])
-        decay[:, later].mul_(decay[:, earlier])
-        spans.append(span)
-        span *= 2
-    for span in reversed(spans):  # downwards: finished prefixes reach the blocks between them
-        later, earlier = _pairs(3 * span - 1, span, length, reverse)
-        states[:, later].addcmul_(decay[:, later], states[:, earlier])
 
+    def __init__(self, delta: Tensor, A: Tensor) -> None:
+        batch, length, width = delta.shape
+        size = (batch, min(CHUNK, length), A.shape[1], width)
+        self.decays, self.states = delta.new_empty(size), delta.new_empty(size)
+        self.steps = list(zip(self.decays.unbind(1), self.states.unbind(1), strict=True))
+        self.count = 0
 
-def _pairs(start: int, span: int, length: int, reverse: bool) -> tuple[slice, slice]:
-    """Positions start, start + 2 span, ..., and for each the one ``span`` before it in time."""
-    count = max(0, -(-(length - start) // (2 * span)))
-    if count == 0:
-        return slice(0, 0), slice(0, 0)
-    low = length - 1 - (start + 2 * span * (count - 1)) if reverse else start
-    high = low + 2 * span * (count - 1) + 1
-    other = span if reverse else -span
-    return slice(low, high, 2 * span), slice(low + other, high + other, 2 * span)
+    def cut(self, chunk: slice) -> tuple[Tensor, Tensor]:
+        """Room for the decays and states of that chunk."""
+        self.count = chunk.stop - chunk.start
+        return self.decays[:, : self.count], self.states[:, : self.count]
+
+    def fill(
+        self, delta: Tensor, drive: Tensor, rates: Tensor, B: Tensor, chunk: slice
+    ) -> tuple[Tensor, Tensor]:
+        """The chunk's decays exp(delta_t A), and its drives in the place of states."""
+        decay, states = self.cut(chunk)
+        torch.mul(delta[:, chunk, None], rates, out=decay).exp2_()
+        torch.mul(drive[:, chunk, None], B[:, chunk, :, None], out=states)
+        return decay, states
+
+    def recur(self, before: Tensor, reverse: bool) -> Tensor:
+        """Turn drives into states: states_t = decay_t states_{t-1} + drive_t; gives the last."""
+        steps = self.steps[: self.count]
+        for decay, state in reversed(steps) if reverse else steps:
+            before = state.addcmul_(decay, before)
+        return before

@@ -48,6 +48,7 @@ class SelectiveScan(Protocol):
         mask: Tensor | None = None,
         state: Tensor | None = None,
         reverse: bool = False,
+        gate: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """As the reference."""
         ...
@@ -150,10 +151,11 @@ def _mamba_ssm(device_type: str) -> Engine:
         mask: Tensor | None = None,
         state: Tensor | None = None,
         reverse: bool = False,
+        gate: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         if mask is None and state is None:
-            return selective_scan(x, step, A, B, C, D, reverse)
-        return other(x, step, A, B, C, D, mask, state, reverse)
+            return selective_scan(x, step, A, B, C, D, reverse, gate)
+        return other(x, step, A, B, C, D, mask, state, reverse, gate)
 
     return Engine("mamba-ssm", chunked.convolve, scan)
 

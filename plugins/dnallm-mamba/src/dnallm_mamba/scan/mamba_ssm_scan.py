@@ -11,23 +11,32 @@ from torch import Tensor
 
 
 def selective_scan(
-    x: Tensor, step: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, reverse: bool = False
+    x: Tensor,
+    step: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor,
+    reverse: bool = False,
+    gate: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """``reference.selective_scan`` without mask and state."""
+    given = [x, step, B, C] if gate is None else [x, step, B, C, gate]
     if reverse:
-        turned = [each.flip(1) for each in (x, step, B, C)]
-        y, last = selective_scan(turned[0], turned[1], A, turned[2], turned[3], D)
-        return y.flip(1), last
-    channels_first = [each.transpose(1, 2).contiguous() for each in (x, step, B, C)]
-    values, steps, drives, reads = channels_first
+        given = [each.flip(1) for each in given]
+    values, steps, drives, reads, *opened = (
+        each.transpose(1, 2).contiguous().to(x.dtype) for each in given
+    )
     y, last = selective_scan_fn(
         values,
-        steps.to(values.dtype),
+        steps,
         A.float(),
-        drives.to(values.dtype),
-        reads.to(values.dtype),
+        drives,
+        reads,
         D.float(),
+        z=opened[0] if opened else None,
         delta_softplus=True,
         return_last_state=True,
     )
-    return y.transpose(1, 2), last
+    y = y.transpose(1, 2)
+    return y.flip(1) if reverse else y, last

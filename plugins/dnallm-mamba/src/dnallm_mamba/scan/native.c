@@ -9,6 +9,9 @@
  */
 #include <stdint.h>
 #include <string.h>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 #define LANES 16
 #define CHUNK 64
@@ -39,20 +42,27 @@ INLINE float total(vec value) {
   return sum;
 }
 
-/* 2^x to 2e-7, for x from -126 (less counts as -126) to 127. */
+/* 2^x to 2e-7 of itself, for x below 127; what is less than 2^-126 may come out as that or as 0. */
 INLINE vec power_of_two(vec x) {
+#ifdef __AVX512F__ /* one instruction rounds, one scales */
+  vec rounded = (vec)_mm512_roundscale_ps((__m512)x, 0);
+#else
   const float shift = 12582912.f; /* 1.5 * 2^23: adding it rounds to an integer */
   x = choose(x > -126.f, x, all(-126.f));
-  vec rounded = x + shift;
-  vec f = x - (rounded - shift); /* -1/2 ... 1/2 */
-  vec p = 1.535336188319500e-4f + (vec){0};
-  p = p * f + 1.339887440266574e-3f;
-  p = p * f + 9.618437357674640e-3f;
-  p = p * f + 5.550332471162809e-2f;
-  p = p * f + 2.402264791363012e-1f;
-  p = p * f + 6.931472028550421e-1f;
+  vec shifted = x + shift, rounded = shifted - shift;
+#endif
+  vec f = x - rounded; /* -1/2 ... 1/2 */
+  vec p = all(1.3264714507386088e-3f);
+  p = p * f + 9.671509265899658e-3f;
+  p = p * f + 5.550733581185341e-2f;
+  p = p * f + 2.402224242687225e-1f;
+  p = p * f + 6.931470036506653e-1f;
   p = p * f + 1.f;
-  return (vec)((ints)p + ((ints)rounded << 23));
+#ifdef __AVX512F__
+  return (vec)_mm512_scalef_ps((__m512)p, (__m512)rounded);
+#else
+  return (vec)((ints)p + ((ints)shifted << 23));
+#endif
 }
 
 /* log(1 + e) for e in 0 ... 1, as 2 atanh(e / (2 + e)): exact for small e too. */
@@ -82,8 +92,9 @@ INLINE vec sigmoid(vec v) {
 /* One row of one call; widths and strides count floats. Pointers may be null where noted. */
 typedef struct {
   const float *x, *step, *A, *B, *C, *D, *mask /* null */, *before /* null */;
+  const float *gate /* null; forwards only */;
   float *y, *last, *kept /* null: states at the start of each chunk */;
-  int64_t x_stride, step_stride, B_stride, C_stride;
+  int64_t x_stride, step_stride, B_stride, C_stride, gate_stride;
   int64_t length, width, states, first, end, reverse;
   /* backwards only */
   const float *grad_y, *grad_last;
@@ -141,6 +152,10 @@ INLINE void forward(const Row *r, const int n) {
         for (int s = 0; s < n; s++) {
           state[s] = power_of_two(delta * A[s]) * state[s] + drive * B[s];
           y += state[s] * C[s];
+        }
+        if (r->gate) {
+          vec g = load(r->gate + t * r->gate_stride + channel, lanes);
+          y *= g * sigmoid(g);
         }
         store(r->y + t * r->width + channel, y, lanes);
       }
@@ -256,32 +271,60 @@ INLINE const float *tap_input(const Conv *c, int64_t t, int64_t k) {
   return c->edge + (c->reverse ? at - c->length : at + c->taps - 1) * c->width;
 }
 
-INLINE vec mixed(const Conv *c, int64_t t, int64_t channel, int lanes) {
-  vec sum = c->bias ? load(c->bias + channel, lanes) : all(0.f);
+#define MOST_TAPS 16
+
+/* What the taps of position t read: inputs and weights of as many of them as exist. */
+typedef struct { const float *input[MOST_TAPS], *weight[MOST_TAPS]; int count; } Taps;
+
+INLINE Taps taps_at(const Conv *c, int64_t t) {
+  Taps taps = {.count = 0};
   for (int64_t k = 0; k < c->taps; k++) {
     const float *input = tap_input(c, t, k);
-    if (input) sum += load(c->weight + k * c->width + channel, lanes) * load(input + channel, lanes);
+    if (!input) continue;
+    taps.input[taps.count] = input;
+    taps.weight[taps.count++] = c->weight + k * c->width;
   }
+  return taps;
+}
+
+INLINE vec mixed(const Conv *c, const Taps *taps, const int count, int64_t channel, int lanes) {
+  vec sum = c->bias ? load(c->bias + channel, lanes) : all(0.f);
+  for (int k = 0; k < count; k++)
+    sum += load(taps->weight[k] + channel, lanes) * load(taps->input[k] + channel, lanes);
   return sum;
 }
 
+INLINE void convolve_at(const Conv *c, const Taps *taps, const int count, int64_t t) {
+  int64_t channel = 0;
+  for (; channel + LANES <= c->width; channel += LANES) {
+    vec v = mixed(c, taps, count, channel, LANES);
+    store(c->y + t * c->width + channel, v * sigmoid(v), LANES);
+  }
+  if (channel < c->width) {
+    int lanes = (int)(c->width - channel);
+    vec v = mixed(c, taps, count, channel, lanes);
+    store(c->y + t * c->width + channel, v * sigmoid(v), lanes);
+  }
+}
+
+int dnallm_convolve_most_taps(void) { return MOST_TAPS; }
+
 void dnallm_convolve_forward(const Conv *c) {
-  for (int64_t t = c->start; t < c->stop; t++)
-    for (int64_t channel = 0; channel < c->width; channel += LANES) {
-      int64_t left = c->width - channel;
-      int lanes = left < LANES ? (int)left : LANES;
-      vec v = mixed(c, t, channel, lanes);
-      store(c->y + t * c->width + channel, v * sigmoid(v), lanes);
-    }
+  for (int64_t t = c->start; t < c->stop; t++) {
+    Taps taps = taps_at(c, t);
+    if (taps.count == 4) convolve_at(c, &taps, 4, t);
+    else convolve_at(c, &taps, taps.count, t);
+  }
 }
 
 /* First pass: dL/d(sum before SiLU) into y, and the parameters' gradients. */
 void dnallm_convolve_backward_mixed(const Conv *c) {
-  for (int64_t t = c->start; t < c->stop; t++)
+  for (int64_t t = c->start; t < c->stop; t++) {
+    Taps taps = taps_at(c, t);
     for (int64_t channel = 0; channel < c->width; channel += LANES) {
       int64_t left = c->width - channel;
       int lanes = left < LANES ? (int)left : LANES;
-      vec v = mixed(c, t, channel, lanes), s = sigmoid(v);
+      vec v = mixed(c, &taps, taps.count, channel, lanes), s = sigmoid(v);
       vec g = load(c->grad_y + t * c->width + channel, lanes) * s * (1.f + v * (1.f - s));
       store(c->y + t * c->width + channel, g, lanes);
       store(c->grad_bias + channel, load(c->grad_bias + channel, lanes) + g, lanes);
@@ -291,6 +334,7 @@ void dnallm_convolve_backward_mixed(const Conv *c) {
         if (input) store(sum, load(sum, lanes) + g * load(input + channel, lanes), lanes);
       }
     }
+  }
 }
 
 /* Second pass: dL/dx from what the first left in y. */

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from . import chunked
 from .compiler import load_library
+from .reference import gated
 
-_ROW_INPUTS = ("x", "step", "A", "B", "C", "D", "mask", "before")
+_ROW_INPUTS = ("x", "step", "A", "B", "C", "D", "mask", "before", "gate")
 _ROW_SIZES = ("length", "width", "states", "first", "end", "reverse")
 _ROW_GRADIENTS = ("grad_x", "grad_step", "grad_A", "grad_B", "grad_C", "grad_D")
 
@@ -37,7 +38,7 @@ class _Row(ctypes.Structure):
 
     _fields_ = [
         *_pointers(*_ROW_INPUTS, "y", "last", "kept"),
-        *_sizes("x_stride", "step_stride", "B_stride", "C_stride", *_ROW_SIZES),
+        *_sizes("x_stride", "step_stride", "B_stride", "C_stride", "gate_stride", *_ROW_SIZES),
         *_pointers("grad_y", "grad_last", *_ROW_GRADIENTS, "grad_before"),
     ]
 
@@ -65,8 +66,9 @@ def convolve(
     edge: Tensor | None = None,
     reverse: bool = False,
 ) -> Tensor:
-    """``reference.convolve``; an edge that wants a gradient takes the plain engine."""
-    if edge is not None and edge.requires_grad and torch.is_grad_enabled():
+    """``reference.convolve``; many taps, or an edge that wants a gradient, take the plain engine."""
+    wants = edge is not None and edge.requires_grad and torch.is_grad_enabled()
+    if wants or weight.shape[1] > library().dnallm_convolve_most_taps():
         return chunked.convolve(x, weight, bias, edge, reverse)
     y: Tensor = _Convolution.apply(  # type: ignore[no-untyped-call]
         x, weight, bias, edge, reverse
@@ -84,14 +86,16 @@ def selective_scan(
     mask: Tensor | None = None,
     state: Tensor | None = None,
     reverse: bool = False,
+    gate: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """``reference.selective_scan``; more states than the kernel holds take the plain engine."""
     if A.shape[1] > library().dnallm_scan_most_states() or A.dtype == torch.float64:
-        return chunked.selective_scan(x, step, A, B, C, D, mask, state, reverse)
+        return chunked.selective_scan(x, step, A, B, C, D, mask, state, reverse, gate)
+    fused = None if torch.is_grad_enabled() else gate
     y, last = _Scan.apply(  # type: ignore[no-untyped-call]
-        x, step, A, B, C, D, mask, state, reverse
+        x, step, A, B, C, D, mask, state, reverse, fused
     )
-    return y.to(x.dtype), last
+    return gated(y.to(x.dtype), gate if fused is None else None), last
 
 
 class _Convolution(torch.autograd.Function):
@@ -159,9 +163,10 @@ class _Scan(torch.autograd.Function):
         mask: Tensor | None,
         state: Tensor | None,
         reverse: bool,
+        gate: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         batch, length, width = x.shape
-        call = _Call(x, step, A, B, C, D, mask, state, reverse)
+        call = _Call(x, step, A, B, C, D, mask, state, reverse, gate)
         y = torch.empty(batch, length, width)
         last = torch.empty(batch, width, A.shape[1])
         kept = None
@@ -218,6 +223,7 @@ class _Scan(torch.autograd.Function):
             None,
             None if state is None else grad_before.to(state.dtype),
             None,
+            None,
         )
 
 
@@ -235,8 +241,10 @@ class _Call:
         mask: Tensor | None,
         state: Tensor | None,
         reverse: bool,
+        gate: Tensor | None = None,
     ) -> None:
         self.x, self.step, self.B, self.C = _rows(x), _rows(step), _rows(B), _rows(C)
+        self.gate = None if gate is None else _rows(gate)
         self.A, self.D = _packed(A), _packed(D)
         self.mask, self.before = _packed(mask), _packed(state)
         self.reverse = reverse
@@ -253,6 +261,8 @@ class _Call:
             D=self.D.data_ptr(),
             mask=None if self.mask is None else self.mask[row].data_ptr(),
             before=None if self.before is None else self.before[row].data_ptr(),
+            gate=None if self.gate is None else self.gate[row].data_ptr(),
+            gate_stride=0 if self.gate is None else self.gate.stride(1),
             x_stride=self.x.stride(1),
             step_stride=self.step.stride(1),
             B_stride=self.B.stride(1),

@@ -45,15 +45,16 @@ def selective_scan(
     mask: Tensor | None = None,
     state: Tensor | None = None,
     reverse: bool = False,
+    gate: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The state-space recurrence whose parameters depend on the input (arXiv 2312.00752, alg. 2).
 
         delta_t = softplus(step_t), 0 where the mask is 0
         h_t     = exp(delta_t A) h_{t-1} + delta_t x_t B_t
-        y_t     = C_t h_t + D x_t
+        y_t     = C_t h_t + D x_t, times silu(gate_t) where there is a gate
 
-    ``x``, ``step`` (batch, length, width); ``A`` (width, states), negative; ``B``, ``C`` (batch,
-    length, states); ``D`` (width,); ``mask`` (batch, length), 1 where real;
+    ``x``, ``step``, ``gate`` (batch, length, width); ``A`` (width, states), negative; ``B``, ``C``
+    (batch, length, states); ``D`` (width,); ``mask`` (batch, length), 1 where real;
     ``state`` (batch, width, states), h before the first position, zeros where None. With
     ``reverse`` time runs from the last position to the first. Gives ``y`` in the dtype of ``x``
     and the last state in float32; the recurrence itself always runs in float32 (or float64 where
@@ -74,7 +75,15 @@ def selective_scan(
         outputs.append((state * C[:, t, None].to(exact)).sum(-1) + D.to(exact) * x[:, t].to(exact))
     if reverse:
         outputs.reverse()
-    return torch.stack(outputs, dim=1).to(x.dtype), state
+    return gated(torch.stack(outputs, dim=1).to(x.dtype), gate), state
+
+
+def gated(y: Tensor, gate: Tensor | None) -> Tensor:
+    """``y`` times the SiLU of ``gate``; without gradients in the memory that SiLU has just made."""
+    if gate is None:
+        return y
+    opened = F.silu(gate)
+    return opened * y if torch.is_grad_enabled() else opened.mul_(y)
 
 
 def _cast(tensor: Tensor | None, like: Tensor) -> Tensor | None:

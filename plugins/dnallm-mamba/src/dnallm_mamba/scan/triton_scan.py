@@ -23,6 +23,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from .reference import gated
+
 CHUNK = 32
 CHANNELS = 16
 
@@ -219,10 +221,11 @@ def selective_scan(
     mask: Tensor | None = None,
     state: Tensor | None = None,
     reverse: bool = False,
+    gate: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """``reference.selective_scan`` on a GPU; the recurrence is float32 whatever the inputs are."""
     y, last = _Scan.apply(x, step, A, B, C, D, mask, state, reverse)  # type: ignore[no-untyped-call]
-    return y.to(x.dtype), last
+    return gated(y.to(x.dtype), gate), last
 
 
 class _Scan(torch.autograd.Function):
