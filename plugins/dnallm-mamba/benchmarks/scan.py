@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--stock", action="store_true")
+    parser.add_argument("--no-training", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
@@ -89,7 +90,7 @@ def main() -> None:
             os.environ[VARIABLE] = engine
             seconds = least(lambda: module(input_ids=ids), arguments.repeats)
             print(f"{engine:8}          {seconds:8.2f} s = {seconds / linear:.2f} x linear")
-    for engine in ("plain", "native"):
+    for engine in () if arguments.no_training else ("plain", "native"):
         os.environ[VARIABLE] = engine
         part = ids[:, : arguments.length // 4]  # gradients of the whole would not fit everywhere
         seconds = 4 * least(lambda: module(input_ids=part, labels=part).loss.backward(), 1)  # noqa: B023

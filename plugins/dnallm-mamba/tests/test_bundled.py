@@ -78,3 +78,17 @@ def test_it_names_held_out_masked_bases_better_than_chance(model):
         logits = model.module(input_ids=masked).logits[0, hidden, 7:11]
     bits = -logits.log_softmax(-1).gather(1, ids[0, hidden, None] - 7).mean() / math.log(2)
     assert bits < 1.95
+
+
+def test_a_run_records_the_engine_that_computed_it(tmp_path, capsys, monkeypatch):
+    from dnallm_core.cli.main import main
+    from dnallm_mamba.scan.engines import VARIABLE
+
+    monkeypatch.setenv(VARIABLE, "plain")
+    (tmp_path / "one.fa").write_text(f">one\n{REGION[:64]}\n")
+    given = [str(tmp_path / "one.fa"), "-o", str(tmp_path / "one.npz"), "--device", "cpu", "--json"]
+    with pytest.raises(SystemExit, match="0"):
+        main(["embed", NAME, *given])
+    said = capsys.readouterr()
+    assert json.loads(said.out)["run"]["model"]["engine"] == "plain"
+    assert "plain engine" in said.err

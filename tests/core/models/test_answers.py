@@ -133,6 +133,33 @@ def test_a_long_sequence_streams_to_the_same_score(toy, monkeypatch):
     np.testing.assert_allclose(model.score(sequence, reduce="none")[0], whole, **CLOSE)
 
 
+@pytest.mark.parametrize("prefix", [[], [1], [1, 1]], ids=len)
+def test_a_long_sequence_is_never_encoded_as_a_whole(toy, monkeypatch, prefix):
+    model = toy("toy-causal")
+    from dataclasses import replace
+
+    model.manifest = replace(model.manifest, length_limit="none")
+    model.tokenizer.prefix = prefix
+    sequence = "ACGGTTRCGATTTACG" * 20
+    with pytest.warns(
+        UserWarning, match="no token for 20 of the 320 letters of sequence 1 .at 7 and 19"
+    ):
+        whole = model.score(sequence, reduce="none")[0]
+    lengths, encode = [], model.tokenizer.encode
+
+    def noted(text, special_tokens=True):
+        lengths.append(len(text))
+        return encode(text, special_tokens)
+
+    monkeypatch.setattr(model.tokenizer, "encode", noted)
+    monkeypatch.setattr(likelihood, "STREAMED_CHUNK", 37)
+    np.testing.assert_allclose(model.score(sequence, reduce="none")[0], whole, **CLOSE)
+    assert max(lengths) == 37
+    model.has_told_of_losses = False
+    with pytest.warns(UserWarning, match="no token for 20 of the 320 letters"):
+        model.score(sequence)
+
+
 def test_a_substitution_is_the_masked_marginal(toy):
     model = toy()
     sequence = "ACGTTGACCA"

@@ -160,7 +160,7 @@ def open_model(options: argparse.Namespace) -> Model:
         offline=True if options.offline else None,
     )
     if not options.quiet:
-        engine = getattr(model, "engine", None)
+        engine = model.provenance.get("engine")
         say(
             f"{model.manifest.id} on {model.provenance['device']} in {model.provenance['dtype']}"
             + (f", {engine} engine" if engine else "")

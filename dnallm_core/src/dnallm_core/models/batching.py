@@ -52,20 +52,19 @@ def encode(
             raise SequenceError(f"{record} is empty.", record=record)
         encoding = model.tokenizer.encode(text, special_tokens=special_tokens)
         check_length(model, model.tokenizer.length(text), len(encoding.ids), record)
-        _tell_of_losses(model, text, encoding, record)
+        reached = max((end for _, end in encoding.offsets), default=0)
+        unknown = model.tokenizer.unknown_id in encoding.ids
+        if unknown or reached < model.tokenizer.length(text):
+            tell_of_losses(model, text, record)
         encodings.append(encoding)
     return encodings
 
 
-def _tell_of_losses(model: Model, text: str, encoding: Encoding, record: str) -> None:
+def tell_of_losses(model: Model, text: str, record: str) -> None:
     """Warn, once a model, of bases that no token stands for, as its authors' tokenizer has it."""
     if model.has_told_of_losses:
         return
-    tokenizer = model.tokenizer
-    reached = max((end for _, end in encoding.offsets), default=0)
-    if tokenizer.unknown_id not in encoding.ids and reached == tokenizer.length(text):
-        return
-    sentence = tokenizer.losses(text).sentence(record)
+    sentence = model.tokenizer.losses(text).sentence(record)
     if sentence:
         model.has_told_of_losses = True
         warnings.warn(f"{sentence} (Said once.)", stacklevel=4)

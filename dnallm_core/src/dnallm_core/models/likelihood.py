@@ -15,12 +15,12 @@ Positions that are not A, C, G or T are not scored and not counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RequirementError
 from ..sequences.alphabet import reverse_complement
-from .batching import as_list, batches, encode, require
+from .batching import as_list, batches, check_length, encode, require, tell_of_losses
 from .masked_likelihood import known_only, log_probability, masked, masked_singly
 from .prompts import letters_of, normalised_text
 from .protocols import CarriesState, PredictsBases
@@ -116,14 +116,20 @@ def _causal(model: Model, sequences: list[str], limits: dict[str, int]) -> Itera
     import torch
 
     assert isinstance(model, PredictsBases)
-    encodings = encode(model, sequences)
-    long = [
-        row
-        for row, encoding in enumerate(encodings)
-        if isinstance(model, CarriesState) and len(encoding.ids) > STREAMED_CHUNK
-    ]
-    short = sorted(set(range(len(encodings))) - set(long))
-    taken: dict[int, Any] = {row: _streamed(model, encodings[row].ids) for row in long}
+    carries = isinstance(model, CarriesState)
+    taken: dict[int, Any] = {}
+    read: dict[int, Any] = {}
+    encodings: dict[int, Encoding] = {}
+    for row, text in enumerate(sequences):
+        if carries and len(text) > STREAMED_CHUNK and model.tokenizer.one_token_a_letter(text):
+            read[row] = _streamed_letters(model, text, f"sequence {row + 1}")
+            continue
+        (encodings[row],) = encode(model, [text], names=[f"sequence {row + 1}"])
+        if carries and len(encodings[row].ids) > STREAMED_CHUNK:
+            ids = encodings[row].ids
+            chunks = (ids[at : at + STREAMED_CHUNK] for at in range(0, len(ids), STREAMED_CHUNK))
+            taken[row] = np.concatenate(list(_streamed(model, chunks)))
+    short = sorted(encodings.keys() - taken.keys())
     with torch.inference_mode():
         for batch in batches(model, [encodings[row] for row in short], **limits):
             values = model.token_logits(batch.inputs)
@@ -132,10 +138,13 @@ def _causal(model: Model, sequences: list[str], limits: dict[str, int]) -> Itera
                 targets = batch.inputs["input_ids"][place, 1:count]
                 found = log_probability(values[place, : count - 1], targets)
                 taken[short[row]] = found.cpu().numpy()
-    for row, encoding in enumerate(encodings):
-        letters = letters_of(model.tokenizer, sequences[row])
+    for row, text in enumerate(sequences):
+        letters = letters_of(model.tokenizer, text)
+        if row in read:
+            yield known_only(read.pop(row), letters)
+            continue
         per_base = np.full(len(letters), np.nan, dtype=np.float32)
-        starts, ends = np.array(encoding.offsets[1:], dtype=np.int64).reshape(-1, 2).T
+        starts, ends = np.array(encodings[row].offsets[1:], dtype=np.int64).reshape(-1, 2).T
         single = ends - starts == 1
         per_base[starts[single]] = taken[row][single]
         for at in np.flatnonzero(ends - starts > 1):
@@ -143,18 +152,40 @@ def _causal(model: Model, sequences: list[str], limits: dict[str, int]) -> Itera
         yield known_only(per_base, letters)
 
 
-def _streamed(model: Any, ids: list[int]) -> Any:
-    """Log P of ids[1:], the network's state carried from chunk to chunk: memory stays flat."""
+def _streamed_letters(model: Model, text: str, record: str) -> Any:
+    """Log P of each letter of a long text, which is never encoded as a whole."""
     import numpy as np
+
+    tokenizer = model.tokenizer
+    added = len(tokenizer.prefix) + len(tokenizer.suffix)
+    check_length(model, len(text), len(text) + added, record)
+    tell_of_losses(model, text, record)
+
+    def chunks() -> Iterator[list[int]]:
+        for at in range(0, len(text), STREAMED_CHUNK):
+            ids = tokenizer.encode(text[at : at + STREAMED_CHUNK], special_tokens=False).ids
+            yield ids if at else [*tokenizer.prefix, *ids]
+
+    per_base = np.full(len(text), np.nan, dtype=np.float32)
+    at = 1 - len(tokenizer.prefix)  # the letter of the first answer: nothing is known of token 0
+    for found in _streamed(model, chunks()):
+        answers = found[max(0, -at) :]
+        at = max(0, at)
+        per_base[at : at + len(answers)] = answers
+        at += len(answers)
+    return per_base
+
+
+def _streamed(model: Any, chunks: Iterable[list[int]]) -> Iterator[Any]:
+    """Log P of each chunk's ids, the first of all left out, the network's state carried along."""
     import torch
 
-    state, before, parts = None, None, []
-    with torch.inference_mode():
-        for at in range(0, len(ids), STREAMED_CHUNK):
-            chunk = torch.tensor([ids[at : at + STREAMED_CHUNK]], device=model.device)
+    state, before = None, None
+    for ids in chunks:
+        with torch.inference_mode():
+            chunk = torch.tensor([ids], device=model.device)
             values, state = model.advance(chunk, state)
             rows = values[0] if before is None else torch.cat([before, values[0]])
             targets = chunk[0] if before is not None else chunk[0, 1:]
-            parts.append(log_probability(rows[:-1], targets).cpu().numpy())
             before = rows[-1:].clone()
-    return np.concatenate(parts)
+            yield log_probability(rows[:-1], targets).cpu().numpy()

@@ -61,6 +61,9 @@ class Model:
         self.module = module
         self.tokenizer = tokenizer
         self.provenance = dict(provenance or {})
+        engine = getattr(module, "engine", None)
+        if isinstance(engine, str):  # which of several kernels computes: a run records it
+            self.provenance["engine"] = engine
 
     # --- what a family implements -------------------------------------------------------------
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PartOf = TypeVar("PartOf")  # consecutive items of the input, in whatever a task holds them
 
 PART_BASES = 131_072  # bp a part: what an interruption costs at most, and what is held in memory
+WHERE = ("device", "engine")  # recorded, but a run may go on elsewhere
 
 
 def whole(work: Work) -> dict[str, Any]:
@@ -118,7 +119,7 @@ class Job:
                 "task": self.task,
                 "input": str(self.source),
                 "input_sha256": self._digest(),
-                **{key: value for key, value in self.model.provenance.items() if key != "device"},
+                **{key: value for key, value in self.model.provenance.items() if key not in WHERE},
                 **self._weights(),
                 **self.settings,
             },

@@ -50,6 +50,10 @@ class ByteTokenizer(Tokenizer):
             [(0, 0)] * len(self.prefix) + offsets + [(end, end)] * len(self.suffix),
         )
 
+    def one_token_a_letter(self, sequence: str) -> bool:
+        """Whether every letter is one byte."""
+        return sequence.isascii()
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text that bytes spell; ids that are no byte of text are left out."""
         spelt = bytes(each for each in ids if each < 256 and each not in self.special_ids)

@@ -71,6 +71,14 @@ class CharacterTokenizer(VocabularyTokenizer):
             [each for each in ids if each is not None], [places[index] for index in known]
         )
 
+    def one_token_a_letter(self, sequence: str) -> bool:
+        """Whether nothing is written out or dropped."""
+        if self._written is not None and self._written.search(sequence):
+            return False
+        if self.unknown_id is None and self.losses(sequence).spans:
+            return False
+        return not (self.drops_whitespace and any(map(str.isspace, set(sequence))))
+
     def length(self, sequence: str) -> int:
         """The letters of a sequence, written-out special tokens not counted."""
         return len(self._written.sub("", sequence)) if self._written else len(sequence)
@@ -78,9 +86,8 @@ class CharacterTokenizer(VocabularyTokenizer):
     def losses(self, sequence: str) -> Losses:
         """Which bases are unknown letters."""
         bare = self._written.sub("", sequence) if self._written else sequence
-        if {self._cased(letter) for letter in set(bare)} <= self._letter_ids.keys():
+        lost = {each for each in set(bare) if self._cased(each) not in self._letter_ids}
+        if not lost:
             return Losses(len(bare), ())
-        return super().losses(bare)
-
-    def _is_lost(self, token: int, letters: str) -> bool:
-        return super()._is_lost(token, self._cased(letters))
+        runs = re.finditer("[" + "".join(map(re.escape, sorted(lost))) + "]+", bare)
+        return Losses(len(bare), tuple(each.span() for each in runs))

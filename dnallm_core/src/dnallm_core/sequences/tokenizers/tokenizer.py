@@ -61,6 +61,8 @@ class Tokenizer(ABC):
     special_ids: frozenset[int]
     vocabulary_size: int
     """Ids run from 0 to ``vocabulary_size`` - 1; a network may have more rows than that."""
+    prefix: Sequence[int] = ()
+    suffix: Sequence[int] = ()
 
     @abstractmethod
     def encode(self, sequence: str, special_tokens: bool = True) -> Encoding:
@@ -70,6 +72,14 @@ class Tokenizer(ABC):
         user's sequence is ``dnallm_core.sequences.alphabet``'s work. Offsets are in bp: tags and
         special tokens that stand in the text take none.
         """
+
+    def one_token_a_letter(self, sequence: str) -> bool:
+        """Whether ``encode`` gives each letter of this text its own id, between prefix and suffix.
+
+        Such a text may be encoded piece by piece, so that memory stays that of a piece.
+        """
+        del sequence
+        return False
 
     @abstractmethod
     def decode(self, ids: Sequence[int]) -> str:
