@@ -11,6 +11,8 @@ from dnallm_core.errors import CapabilityError, RequirementError, SequenceError
 from dnallm_core.manifest.model import ModelManifest, Scaling
 from dnallm_core.models import Advance, CarriesState, Embeds, Model, PredictsBases
 from dnallm_core.models.generation import generate, stream
+from dnallm_core.models.lineage import lineage_tag, tagged
+from dnallm_core.models.prompts import prompt_ids
 from dnallm_core.sequences.tokenizers import build_tokenizer
 from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
@@ -231,6 +233,63 @@ def test_tags_stand_in_a_prompt_and_its_bases_are_normalised(words):
     )
     assert tagged.sequence == lower.sequence
     assert tagged.log_likelihood == lower.log_likelihood != without.log_likelihood
+
+
+LINEAGE = "d__Bacteria;p__Pseudomonadota;c__Gammaproteobacteria"
+BYTES = {"kind": "byte", "vocabulary_size": 256, "lineage": "capitals"}
+
+
+@pytest.fixture(scope="module")
+def bytewise():
+    return make(BYTES)
+
+
+def test_lower_case_that_has_tokens_of_its_own_is_kept_and_said_once(bytewise):
+    with pytest.warns(
+        UserWarning, match="Prompt 1 has 3 lower-case letters. To toy-1 they are other"
+    ):
+        ids = prompt_ids(bytewise, "ACGtau", record="prompt 1")
+    assert bytes(ids) == b"ACGtat"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert bytes(prompt_ids(bytewise, "acg", record="prompt 2")) == b"acg"
+
+
+def test_a_lineage_tag_before_a_prompt_is_written_in_capitals(bytewise):
+    tag = lineage_tag(LINEAGE)
+    assert tag == "|D__BACTERIA;P__PSEUDOMONADOTA;C__GAMMAPROTEOBACTERIA|" == lineage_tag(tag)
+    for written in (tag, f"|{LINEAGE}|"):
+        assert (
+            bytes(prompt_ids(bytewise, f"{written}ACG", record="prompt 1")).decode() == tag + "ACG"
+        )
+    assert bytes(prompt_ids(bytewise, tag, record="prompt 1")).decode() == tag
+    species = LINEAGE + ";o__A;f__B;g__Koala;s__Phascolarctos cinereus"
+    assert lineage_tag(species).endswith("G__KOALA;S__PHASCOLARCTOS CINEREUS|")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("Bacteria", r"has 'Bacteria' where the domain stands \(d__...\)"),
+        ("d__Bacteria;c__Gammaproteobacteria", "has 'c__Gamma.*' where the phylum stands"),
+        ("d__Bacteria;p__", "names no phylum: 'p__'"),
+        ("d__Bacteria;p__A|C", r"names no phylum: 'p__A\|C'"),
+        ("d__A;p__B;c__C;o__D;f__E;g__F;s__G;t__H", "has 8 ranks; there are 7"),
+        ("", "has '' where the domain stands"),
+    ],
+)
+def test_what_is_no_lineage_is_refused_by_its_part(bytewise, wrong, sentence):
+    with pytest.raises(SequenceError, match=sentence):
+        tagged(bytewise, wrong)
+    with pytest.raises(SequenceError, match="Prompt 3: the lineage"):
+        prompt_ids(bytewise, "|p__A|ACG", record="prompt 3")
+
+
+def test_a_model_that_knows_no_lineages_takes_no_tag(letters):
+    with pytest.raises(CapabilityError, match="toy-1 knows no lineage tags"):
+        tagged(letters, LINEAGE)
+    with pytest.raises(SequenceError, match="is no DNA letter"):
+        prompt_ids(letters, "|d__Bacteria|ACG", record="prompt 1")
 
 
 def test_prompts_that_do_not_tokenize_are_refused(words):

@@ -2,6 +2,7 @@
 
 dnallm generate MODEL prompts.fa --bases 1000 --seed 1 -o designs.fa
 dnallm generate MODEL --prompt ATGAAACGC --bases 300 -o designs.fa
+dnallm generate MODEL --tag "d__Bacteria;p__Pseudomonadota" --bases 300 -o designs.fa
 """
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("input", nargs="?", help="a file of prompts, as for embed; - for stdin")
     parser.add_argument("--prompt", action="append", default=[], help="a prompt; may be repeated")
+    parser.add_argument(
+        "--tag",
+        default="",
+        metavar="LINEAGE",
+        help="d__Bacteria;p__...;s__..., before every prompt, for models that know such tags",
+    )
     parser.add_argument("--bases", type=read_length, required=True, metavar="BP", help="bp to add")
     parser.add_argument("--samples", type=int, default=1, metavar="N", help="continuations each")
     parser.add_argument("--temperature", type=float, default=1.0)
@@ -34,6 +41,8 @@ def run(options: argparse.Namespace) -> int:
     from ..sequences.files import Record, read_records
     from ..tasks.generation import generate_file
 
+    if options.tag and not (options.input or options.prompt):
+        options.prompt = [""]  # the tag alone
     if bool(options.input) == bool(options.prompt):
         raise RequirementError("Give a file of prompts or --prompt, one of the two.")
     if options.prompt:
@@ -51,6 +60,7 @@ def run(options: argparse.Namespace) -> int:
         source=options.input or "--prompt",
         max_new_bases=options.bases,
         samples=options.samples,
+        tag=options.tag,
         temperature=options.temperature,
         top_k=options.top_k,
         top_p=options.top_p,

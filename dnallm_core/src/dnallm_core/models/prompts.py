@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import TYPE_CHECKING
 
 from ..errors import SequenceError
 from ..sequences.alphabet import normalised
+from .lineage import TAG, lineage_tag
 
 if TYPE_CHECKING:
     from ..sequences.tokenizers import Tokenizer
@@ -15,18 +17,20 @@ if TYPE_CHECKING:
 _TAG = re.compile(r"(<[^<>]*>|\[[^\[\]]*\])")
 
 
-def normalised_text(tokenizer: Tokenizer, text: str, *, record: str = "") -> str:
+def normalised_text(
+    tokenizer: Tokenizer, text: str, *, record: str = "", keep_case: bool = False
+) -> str:
     """``text`` with its DNA normalised and the tags that the tokenizer knows as they stand.
 
     Raises SequenceError for a letter that is no DNA letter, unknown tags included.
     """
     if "<" not in text and "[" not in text:
-        return normalised(text, record=record)
+        return normalised(text, record=record, keep_case=keep_case)
     parts = _TAG.split(text.strip())
     kept = [
         part
         if tokenizer.vocabulary.get(part) in tokenizer.special_ids
-        else normalised(part, record=record)
+        else normalised(part, record=record, keep_case=keep_case)
         for part in parts
     ]
     return "".join(kept)
@@ -44,7 +48,7 @@ def prompt_ids(model: Model, prompt: str, *, record: str) -> list[int]:
     where a part of it has no token of its own: the model would continue what it cannot see.
     """
     tokenizer = model.tokenizer
-    text = normalised_text(tokenizer, prompt, record=record)
+    text = _prompt_text(model, prompt, record)
     lost = tokenizer.losses(text)
     if lost.spans:
         start, end = lost.spans[0]
@@ -70,6 +74,29 @@ def prompt_ids(model: Model, prompt: str, *, record: str) -> list[int]:
             hint="Give it a few bases to continue.",
         )
     return list(ids)
+
+
+def _prompt_text(model: Model, prompt: str, record: str) -> str:
+    """A prompt as its model reads it: lineage tags, and case where it carries meaning, are kept."""
+    tokenizer = model.tokenizer
+    keep_case = tokenizer.handling["lower case"] == "token"
+    parts = TAG.split(prompt.strip()) if tokenizer.lineage else [prompt]
+    text = "".join(
+        lineage_tag(part, record=record)
+        if tokenizer.lineage and TAG.fullmatch(part)
+        else normalised_text(tokenizer, part, record=record, keep_case=keep_case)
+        for part in parts
+        if part
+    )
+    lower = sum(map(str.islower, text))
+    if lower and not model.has_told_of_case:
+        model.has_told_of_case = True
+        warnings.warn(
+            f"{record.capitalize()} has {lower:,} lower-case letters. To {model.manifest.id} they are "
+            "other tokens than capitals; they are kept as they stand. (Said once.)",
+            stacklevel=5,
+        )
+    return text
 
 
 def _behind(ids: list[int], inner: list[int]) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..models import CarriesState, Model
 from ..models.batching import require
+from ..models.lineage import tagged
 from ..sequences.files import Record
 from .job import Job
 from .pipeline import in_parts
@@ -27,13 +28,15 @@ def generate_file(
     source: Path | str = "-",
     max_new_bases: int,
     samples: int = 1,
+    tag: str = "",
     overwrite: bool = False,
     quiet: bool = False,
     **settings: Any,
 ) -> dict[str, Any]:
     """Write ``name``, ``sequence`` (prompt left out), ``log_likelihood`` and ``prompt`` length.
 
-    ``samples`` continuations a prompt, each from a random stream of its own. Further
+    ``samples`` continuations a prompt, each from a random stream of its own. ``tag``: a lineage that
+    every prompt begins with, for a model that was trained with such. Further
     settings are those of ``models.generation.generate``.
     """
     import numpy as np
@@ -46,12 +49,15 @@ def generate_file(
     )
 
     listed = prompts if Path(source).is_file() else list(prompts)
+    before = tagged(model, tag) if tag else ""
 
     def compute(part: list[Record]) -> Table:
         # all samples of a prompt in one call, which gives each a random stream of its own
         repeated = [(record, sample) for record in part for sample in range(samples)]
         found = model.generate(
-            [record.sequence for record, _ in repeated], max_new_bases=max_new_bases, **settings
+            [before + record.sequence for record, _ in repeated],
+            max_new_bases=max_new_bases,
+            **settings,
         )
         names = [
             record.name if samples == 1 else f"{record.name}_{sample + 1}"
@@ -75,7 +81,13 @@ def generate_file(
         model,
         source,
         output,
-        {"max_new_bases": max_new_bases, "samples": samples, **_known(listed), **settings},
+        {
+            "max_new_bases": max_new_bases,
+            "samples": samples,
+            "tag": before,
+            **_known(listed),
+            **settings,
+        },
         overwrite=overwrite,
         quiet=quiet,
         endings=ENDINGS,

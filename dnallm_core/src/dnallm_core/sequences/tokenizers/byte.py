@@ -23,7 +23,9 @@ class ByteTokenizer(Tokenizer):
         special: Sequence[int] = (),
         prefix: Sequence[int] = (),
         suffix: Sequence[int] = (),
+        lineage: str | None = None,
     ) -> None:
+        self.lineage = lineage
         self.vocabulary = {chr(value): value for value in range(256)}
         self.vocabulary_size = vocabulary_size
         self.pad_id = pad

@@ -77,7 +77,7 @@ def build_tokenizer(table: Table, *, folder: Path | str | None = None) -> Tokeni
         raise ManifestError(found)
     kind = table["kind"]
     if kind == "byte":
-        names = ("vocabulary_size", "pad", "special", "prefix", "suffix")
+        names = ("vocabulary_size", "pad", "special", "prefix", "suffix", "lineage")
         return ByteTokenizer(**{name: table[name] for name in names if name in table})
     files = None if folder is None else read_files(Path(folder), table.get("file"))
     if kind == "byte-pair":

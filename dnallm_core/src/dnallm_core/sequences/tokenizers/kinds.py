@@ -68,6 +68,11 @@ KINDS: Mapping[str, Mapping[str, Field]] = {
         "special": Field("ids", "ids that stand for no base"),
         "prefix": Field("ids", "put before a sequence"),
         "suffix": Field("ids", "put after a sequence"),
+        "lineage": Field(
+            "text",
+            "prompts may begin with lineage tags (|D__BACTERIA;P__...|), written in this case",
+            words=("capitals",),
+        ),
     },
     "kmer": {
         **_COMMON,

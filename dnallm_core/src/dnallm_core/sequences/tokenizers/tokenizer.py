@@ -63,6 +63,8 @@ class Tokenizer(ABC):
     """Ids run from 0 to ``vocabulary_size`` - 1; a network may have more rows than that."""
     prefix: Sequence[int] = ()
     suffix: Sequence[int] = ()
+    lineage: str | None = None
+    """How lineage tags are written in prompts, where the model was trained with such."""
 
     @abstractmethod
     def encode(self, sequence: str, special_tokens: bool = True) -> Encoding:
