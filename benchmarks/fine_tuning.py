@@ -2,11 +2,12 @@
 
 `tables`: probe, train, k-mer counts and a small CNN on tables of labelled sequences, each figure
 with its interval. `motifs`: the same two motifs at one spacing in every sequence, the label is which
-comes first: counts of short k-mers are near chance. `overhead`: `fine_tune` beside a plain
+comes first: counts of short k-mers are near chance; a small network of each architecture learns it.
+`overhead`: `fine_tune` beside a plain
 `transformers.Trainer` script that does the same work, in this process's own seconds.
 
-The networks are the small ones of the tests' goldens: their weights are RANDOM, so the figures say
-that training works, not how good a published model is.
+The networks are small and their weights RANDOM, but for caduceus-ecoli-tiny, which ships with its
+plugin (trained on one E. coli): the figures say that training works, not how good a published model is.
 
     python benchmarks/fine_tuning.py tables [--data FOLDER] [--tables NAME ...] [--epochs 5]
     python benchmarks/fine_tuning.py motifs [--rows 2000] [--epochs 15]
@@ -22,9 +23,14 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from dnallm_core.loading import find_implementation
+from dnallm_core.models import Model
+from dnallm_core.sequences.tokenizers import tokenizer_for
+from dnallm_core.testing.example import reference
 from dnallm_core.training.baselines import convolution_baseline, kmer_baseline
 from dnallm_core.training.finetuning import Recipe, fine_tune
 from dnallm_core.training.labelled import Labelled, read_labelled
@@ -36,13 +42,64 @@ from torch import nn
 import dnallm_core
 
 ROOT = Path(__file__).parents[1]
-GOLDEN = {
-    "nucleotide-transformer-v2": "dnallm-bert/tests/golden/nucleotide-transformer-v2/v2",
-    "plant-dnagpt": "dnallm-gpt/tests/golden/plant-dnagpt/base",
-    "caduceus": "dnallm-mamba/tests/golden/caduceus/ps",
-    "hyenadna": "dnallm-hyena/tests/golden/hyenadna/ckpt_plain",
-    "gpn": "dnallm-gpn/tests/golden/gpn/gpn_convnet",
+NETWORKS: dict[str, tuple[str, dict[str, Any], int, float]] = {
+    # architecture: a model, what is smaller than in it, the layer that is read, the rate
+    "encoder-transformer": (
+        "mutbert",
+        {
+            "hidden_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 128,
+        },
+        -1,
+        0.003,
+    ),
+    "decoder-transformer": (
+        "plant-dnagemma-singlebase",
+        {
+            "hidden_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 1,
+            "head_dim": 16,
+            "intermediate_size": 128,
+        },
+        -1,
+        0.003,
+    ),
+    "state-space": ("caduceus-ph-131k", {"d_model": 48, "n_layer": 2}, -1, 0.005),
+    # its filters are functions of the share of max_seq_len that has passed
+    "long-convolution": (
+        "hyenadna-small-32k",
+        {"d_model": 64, "d_inner": 128, "n_layer": 2, "filter_order": 32, "max_seq_len": 66},
+        -1,
+        0.005,
+    ),
+    "hybrid": (
+        "evo-1-8k-base",
+        {
+            "hidden_size": 64,
+            "num_layers": 4,
+            "num_attention_heads": 4,
+            "inner_mlp_size": 128,
+            "state_size": 4,
+            "attn_layer_idxs": [1],
+            "hyena_layer_idxs": [0, 2, 3],
+            "num_filters": 64,
+        },
+        3,
+        0.005,
+    ),
+    "convolutional": (
+        "gpn-arabidopsis",
+        {"hidden_size": 64, "n_layers": 4, "dilation_max": 4, "dilation_cycle": 3, "vocab_size": 7},
+        -1,
+        0.005,
+    ),
 }
+"""One member of each architecture, small, its weights random and of a size that keeps a signal's."""
+TABLE_MODELS = ("caduceus-ecoli-tiny", "hyenadna", "nucleotide-transformer-v2")
 
 
 def main() -> None:
@@ -50,9 +107,10 @@ def main() -> None:
     parser.add_argument("what", choices=["tables", "motifs", "overhead"])
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--tables", nargs="+", default=[])
-    parser.add_argument("--families", nargs="+", default=[])
+    parser.add_argument("--families", nargs="+", default=[], help="for motifs: architectures")
     parser.add_argument("--rows", type=int, default=2000)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, help="tables 3, motifs 12")
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
@@ -70,33 +128,40 @@ def tables(options: argparse.Namespace, scratch: Path) -> None:
     names = options.tables or sorted(
         each.name.split(".")[0] for each in options.data.glob("*.train.csv.gz")
     )
-    families = options.families or ["nucleotide-transformer-v2", "caduceus", "hyenadna"]
+    seeds = tuple(range(options.seeds))
     for name in names:
         training = read_labelled(options.data / f"{name}.train.csv.gz")
         test = read_labelled(options.data / f"{name}.test.csv.gz", like=training)
         trial = trial_of(training, test)
         figure = FIRST[training.kind]
         print(f"\n{name}: {training.kind}, {len(training)} + {len(test)} rows, {figure}")
-        print(f"  {trial.notes[0]}")
+        print(f"  {trial.notes[0]}", flush=True)
         baselines(trial)
-        for family in families:
-            model = load(family)
+        for family in options.families or TABLE_MODELS:
+            model = table_model(family)
             methods, _ = probe(model, trial, baselines=False)
-            recipe = Recipe(epochs=options.epochs, rate=options.rate)
-            entry, _ = fine_tune(model, trial, recipe, scratch / f"{name}-{family}")
-            for each in (*methods, entry):
+            for each in methods:
                 line(f"{family}: {each['name']}", each["figures"][figure])
+            recipe = Recipe(epochs=options.epochs or 3, rate=options.rate, seeds=seeds)
+            entry, _ = fine_tune(model, trial, recipe, scratch / f"{name}-{family}")
+            values = list(entry.get("seeds", {}).values())
+            more = f"seeds {' '.join(f'{each:.3f}' for each in values)}" if values else ""
+            line(f"{family}: {entry['name']}", entry["figures"][figure], more)
 
 
 def motifs(options: argparse.Namespace, scratch: Path) -> None:
     trial = trial_of(ordered(options.rows), how="random")
-    print(f"the order of two motifs, {options.rows} rows, auroc")
-    baselines(trial)
-    for family in options.families or GOLDEN:
+    print(f"the order of two motifs, {options.rows} rows, auroc", flush=True)
+    if not options.families:
+        baselines(trial)
+    for kind in options.families or NETWORKS:
         began = time.process_time()
-        recipe = Recipe(epochs=options.epochs, rate=options.rate, batch=32, patience=options.epochs)
-        entry, _ = fine_tune(load(family), trial, recipe, scratch / family)
-        line(family, entry["figures"]["auroc"], f"{time.process_time() - began:.0f} s")
+        name, changes, layer, rate = NETWORKS[kind]
+        epochs = options.epochs or 12
+        recipe = Recipe(epochs=epochs, rate=rate, batch=32, patience=epochs, layer=layer)
+        entry, _ = fine_tune(small(name, changes), trial, recipe, scratch / kind)
+        seconds = time.process_time() - began
+        line(f"{kind} ({name}'s, small)", entry["figures"]["auroc"], f"{seconds:.0f} s")
 
 
 def overhead(options: argparse.Namespace, scratch: Path) -> None:
@@ -108,7 +173,7 @@ def overhead(options: argparse.Namespace, scratch: Path) -> None:
         for number in range(options.rounds + 1):  # the first round warms up
             recipe = Recipe(epochs=2 if number else 1, rate=options.rate, patience=9)
             for name, run in (("dnallm", ours), ("plain", plain)):
-                model = load(family)
+                model = table_model(family)
                 began = time.process_time()
                 found = run(model, trial, recipe, scratch / f"{family}-{name}-{number}")
                 if number:
@@ -189,12 +254,12 @@ def untied(network: nn.Module) -> nn.Module:
 
 
 def ordered(count: int, length: int = 60, gap: int = 6, seed: int = 0) -> Labelled:
-    """Two motifs, always ``gap`` apart; the label is which comes first."""
+    """A TATA box and a GC box, always ``gap`` apart; the label is which comes first."""
     chooser = random.Random(seed)
     sequences = []
     for number in range(count):
         letters = chooser.choices("ACGT", k=length)
-        first, second = ("GATTACA", "CCTGTGG") if number % 2 else ("CCTGTGG", "GATTACA")
+        first, second = ("TATAAAA", "GGGCGGG") if number % 2 else ("GGGCGGG", "TATAAAA")
         at = chooser.randrange(length - 14 - gap)
         letters[at : at + 7] = first
         letters[at + 7 + gap : at + 14 + gap] = second
@@ -210,8 +275,36 @@ def baselines(trial: Trial) -> None:
         line(name, entry["figures"][FIRST[trial.labelled.kind]])
 
 
-def load(family: str):
-    return dnallm_core.load(family, weights=ROOT / "plugins" / GOLDEN[family], device="cpu")
+def small(name: str, changes: dict[str, Any]) -> Model:
+    """A model's network with some of its sizes changed, and weights by chance."""
+    manifest = dnallm_core.catalog()[name]
+    implementation = find_implementation(manifest)
+    settings = implementation.read_config(None, {**manifest.config, **changes}, None)
+    specs = manifest.tokenizer if isinstance(manifest.tokenizer, tuple) else (manifest.tokenizer,)
+    tokenizer = tokenizer_for(specs, folder=None, vocabulary_size=settings.vocab_size)
+    return implementation(manifest, reference(implementation, settings), tokenizer)
+
+
+def table_model(name: str) -> Model:
+    """A bundled model, or a small network of a family."""
+    if name == "hyenadna":
+        changes = {
+            "d_model": 64,
+            "d_inner": 128,
+            "n_layer": 2,
+            "filter_order": 32,
+            "max_seq_len": 4098,
+        }
+        return small("hyenadna-small-32k", changes)
+    if name == "nucleotide-transformer-v2":
+        changes = {
+            "hidden_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 128,
+        }
+        return small("nucleotide-transformer-v2-50m", changes)
+    return dnallm_core.load(name, device="cpu")
 
 
 def line(name: str, figure: list[float | None], more: str = "") -> None:

@@ -10,12 +10,12 @@ from .promise import NotApplicable, check, require
 from .subject import FamilySubject
 
 MOTIF = "TATATATATATA"  # seen by single bases, and by tokens of several in any frame
-BATCH, MOST_STEPS, ENOUGH, RATES = 16, 80, 0.1, (5e-3, 2e-3)
+BATCH, MOST_STEPS, ENOUGH, RATES = 16, 200, 0.1, (5e-3, 1e-2)
 
 
 @check("C119", "runs", "family")
 def check_learns_a_planted_motif(subject: FamilySubject) -> None:
-    """Fine-tuned for at most 80 small steps, it tells unseen sequences that hold a planted motif."""
+    """Fine-tuned for at most 200 small steps, it tells unseen sequences that hold a planted motif."""
     import torch
 
     from ..models.heads import Head, HeadedNetwork
@@ -29,7 +29,8 @@ def check_learns_a_planted_motif(subject: FamilySubject) -> None:
     length = max(48, min(subject.length, 600)) if not subject.implementation.pads else 48
     shares = []
     for rate in RATES:  # a network of chance may miss one of them
-        module = example.loaded(subject.implementation, subject.config, subject.tensors)
+        own = {name: each.clone() for name, each in subject.tensors.items()}  # they change
+        module = example.loaded(subject.implementation, subject.config, own)
         model: Any = subject.implementation(
             subject.model.manifest, module, subject.tokenizer_or_undecided
         )
