@@ -11,7 +11,7 @@ demo: $(DEMO)/.ready            ## install into a fresh environment, ask the sel
 
 $(DEMO)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(DEMO)
-	$(DEMO)/bin/python -m pip install --quiet -c constraints.txt ".[mamba]" matplotlib
+	$(DEMO)/bin/python -m pip install --quiet -c constraints.txt ".[mamba,gpn]" matplotlib
 	touch $@
 
 $(DEV)/.ready: requirements-dev.txt constraints.txt pyproject.toml dnallm_core/pyproject.toml

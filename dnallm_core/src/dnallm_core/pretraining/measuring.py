@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,30 +17,56 @@ from .yardsticks import best, one_sided, two_sided
 WINDOWS = 480
 ROWS = 8
 RESAMPLINGS = 2_000
+LONGEST = 24  # more than any yardstick's context
 SEED = 537
 NETWORK = "this network"
 BOTH = "this network, mean of both strands' probabilities"
 
 
 def measured(
-    model: Model, genome: SplitGenome, window: int, *, windows: int = WINDOWS
+    model: Model,
+    genome: SplitGenome,
+    window: int,
+    *,
+    windows: int = WINDOWS,
+    others: Mapping[str, Bases] | None = None,
 ) -> dict[str, Any]:
     """Bits a base with 95 % intervals, of the network and of the yardsticks, on the same bases.
 
     A masked network has bases 4 to 8 apart masked in windows spread evenly over the held-out
     region; a causal one reads such windows and is judged on what follows their first eighth. An
     interval is that of 2,000 resamplings of the windows. ``rows`` are from worst to best, and
-    ``margin`` holds the network against the best yardstick, window by window.
+    ``margins`` hold the network against the best table and the best of all, window by window.
+    ``others``: further genomes; the same of each of them stands in ``elsewhere``.
     """
     letters = Letters.of(model)
-    held_out = genome.held_out
-    windows = max(1, min(windows, len(held_out) // window))  # that none lies on another
-    starts = np.linspace(0, len(held_out) - window, windows).round().astype(np.int64)
-    places, bits, both = _answers(model, letters, held_out, starts, window)
-    stretch = held_out
-    found = (one_sided if letters.causal else two_sided)(genome.training, stretch)
-    chosen = [best(found, "order") if letters.causal else best(_tables(found))]
-    chosen += [(name, each) for name, each in found.items() if "pseudocounts" not in name]
+    stretches = {"": genome.held_out, **(others or {})}
+    gap = np.full(LONGEST, 4, np.uint8)  # no context reaches from one stretch into the next
+    joined = np.concatenate([part for each in stretches.values() for part in (each, gap)])
+    yardsticks = (one_sided if letters.causal else two_sided)(genome.training, joined)
+    found = {}
+    at = 0
+    for name, bases in stretches.items():
+        here = {key: each[at : at + len(bases)] for key, each in yardsticks.items()}
+        found[name] = _compared(model, letters, bases, window, windows, here)
+        at += len(bases) + LONGEST
+    return {**found.pop(""), "elsewhere": found}
+
+
+def _compared(
+    model: Model,
+    letters: Letters,
+    bases: Bases,
+    window: int,
+    windows: int,
+    yardsticks: Mapping[str, NDArray[np.float64]],
+) -> dict[str, Any]:
+    windows = max(1, min(windows, len(bases) // window))  # that none lies on another
+    starts = np.linspace(0, len(bases) - window, windows).round().astype(np.int64)
+    places, bits, both = _answers(model, letters, bases, starts, window)
+    tables = {name: each for name, each in yardsticks.items() if "pseudocounts" in name}
+    chosen = [best(tables)]
+    chosen += [(name, each) for name, each in yardsticks.items() if name not in tables]
     columns = {name: each[places] for name, each in chosen}
     columns[NETWORK] = bits
     if both is not None:
@@ -50,8 +77,7 @@ def measured(
         name: np.bincount(row_of, each[use], minlength=windows) for name, each in columns.items()
     }
     counts = np.bincount(row_of, minlength=windows).astype(np.float64)
-    make = np.random.default_rng(SEED)
-    drawn = make.integers(0, windows, (RESAMPLINGS, windows))
+    drawn = np.random.default_rng(SEED).integers(0, windows, (RESAMPLINGS, windows))
     weights = counts[drawn].sum(1)
     means = {name: each[drawn].sum(1) / weights for name, each in sums.items()}
     rows: list[dict[str, Any]] = [
@@ -64,39 +90,31 @@ def measured(
     ]
     rows.sort(key=lambda row: -float(row["bits"]))
     own = NETWORK if both is None else BOTH
-    against = min(
-        (row for row in rows if row["name"] not in (NETWORK, BOTH)), key=lambda row: row["bits"]
-    )["name"]
-    first = chosen[0][0]
+    least = next(row["name"] for row in reversed(rows) if row["name"] not in (NETWORK, BOTH))
     margins = {
         name: {
             "bits": float((sums[name] - sums[own]).sum() / counts.sum()),
             "interval": _interval(means[name] - means[own]),
         }
-        for name in dict.fromkeys((first, against))
+        for name in dict.fromkeys((chosen[0][0], least))
     }
-    figures = {
+    return {
         "bases": int(counts.sum()), "windows": windows, "window": window, "network": own,
-        "rows": rows, "margins": margins, "best": against,
+        "rows": rows, "margins": margins, "best": least,
+        "sentence": " ".join(_sentence(name, margin) for name, margin in margins.items()),
     }  # fmt: skip
-    return {**figures, "sentence": " ".join(_sentence(name, margins[name]) for name in margins)}
-
-
-def _tables(found: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    return {name: each for name, each in found.items() if "pseudocounts" in name}
 
 
 def _sentence(name: str, margin: dict[str, Any]) -> str:
     low, high = margin["interval"]
     if low > 0:
         return (
-            f"It needs {margin['bits']:.4f} bits a base less ({low:.4f} to {high:.4f}) than "
-            f"the counts that do best ({name})."
+            f"It needs {margin['bits']:.4f} bits a base less ({low:.4f} to {high:.4f}) than {name}."
         )
     if high < 0:
         return (
             f"It does NOT reach {name}, which needs {-margin['bits']:.4f} bits a base less "
-            f"({-high:.4f} to {-low:.4f}): it is small and was trained briefly on one genome."
+            f"({-high:.4f} to {-low:.4f})."
         )
     return f"It is not told apart from {name} ({low:+.4f} to {high:+.4f} bits a base)."
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from ..sequences.tokenizers import tokenizer_for
 from ..training.extra import needs
 from ..training.finetuning import begin_run, finish_run
 from .bases import SplitGenome, split_genome
+from .clock import Clock
 from .contexts import ONE_SIDED, TWO_SIDED, ContextCounts
 from .learning import Schedule, learn
 from .windows import Letters, Windows
@@ -112,18 +112,17 @@ def pretrain(
         contexts, plan.share, schedule.stable * schedule.rows,
     )  # fmt: skip
     looked_at = Windows(genome.held_out, letters, plan.window, LOOKED_AT, plan.seed + 1)
-    begun = time.monotonic(), time.process_time()
+    clock = Clock(folder / "work" / "spent.json")
     network, curves = learn(
         model.module, letters, training, looked_at, schedule,
-        work=folder / "work", seed=plan.seed, bfloat16=bfloat16, callbacks=callbacks, say=say,
+        work=folder / "work", seed=plan.seed, bfloat16=bfloat16, callbacks=[clock, *callbacks], say=say,
     )  # fmt: skip
     record = {
         "parameters": parameters,
         "family_direction": facts.direction,
         "looked_at": LOOKED_AT,
         "bases": schedule.steps * schedule.rows * plan.window,
-        "minutes": (time.monotonic() - begun[0]) / 60,
-        "cpu_minutes": (time.process_time() - begun[1]) / 60,
+        **clock.minutes(),
     }
     from transformers.utils.logging import disable_progress_bar
 
