@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 from dnallm_core.cli.main import run
 from dnallm_core.tasks import on_ray
 
+ROOT = Path(__file__).resolve().parents[3]
 EMBED = ["embed", "toy", "reads.fa", "--weights", "toy-0", "--quiet"]
 
 
@@ -117,6 +119,23 @@ def test_a_worker_out_of_memory_goes_on_and_one_that_dies_always_is_a_sentence(
     assert "Ray lost a worker 4 times, or cannot place one" in capsys.readouterr().err
     (tmp_path / "mischief/die-always").unlink()
     assert run([*EMBED, "-o", "p.npz", "--ray", "local", "--workers", "2"]) == 0
+
+
+@pytest.mark.environment
+def test_the_command_of_the_docs_gives_what_one_process_gives(tmp_path, monkeypatch):
+    page = (ROOT / "docs/many-machines.md").read_text()
+    (line,) = re.findall(r"^dnallm (embed .*--ray local.*)$", page, re.MULTILINE)
+    genome = ROOT / "docs/demo/data/ecoli_536_4618001_4638000.fa"
+    (tmp_path / "genome.fa").write_bytes(genome.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    command = line.split()
+    assert run(command) == 0
+    alone = command[: command.index("--ray")]
+    alone[alone.index("-o") + 1] = "one.npz"
+    assert run(alone) == 0
+    with np.load("on-ray.npz") as found, np.load("one.npz") as expected:
+        np.testing.assert_allclose(found["embedding"], expected["embedding"], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.environment

@@ -274,7 +274,7 @@ def _as_dnallm(folder, line):
 
 
 def test_the_tasks_of_the_slurm_array_are_the_shards_each_once(tmp_path):
-    array, joining = _scripts()
+    array, joining = _scripts()[:2]
     tasks = int(re.search(r"--array=1-(\d+)", array)[1])
     _as_dnallm(tmp_path, 'echo "$@"')
     asked = [
@@ -287,7 +287,7 @@ def test_the_tasks_of_the_slurm_array_are_the_shards_each_once(tmp_path):
 
 @pytest.mark.environment
 def test_the_slurm_script_of_the_docs_gives_what_one_run_gives(tmp_path):
-    array, joining = _scripts()
+    array, joining = _scripts()[:2]
     genome = ROOT / "docs/demo/data/ecoli_536_4618001_4638000.fa"
     text = "".join(genome.read_text().splitlines()[1:])
     copies = "".join(f">c{number}\n{text}\n" for number in range(20))  # 4 parts
