@@ -23,9 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 @divided
 def run(options: argparse.Namespace) -> int:
     """Predict."""
+    from ..tasks.run import COMMAND
     from ..training.classifying import classify_file
     from ..training.trained import load_trained
 
+    COMMAND.set(options.command_line)
     dtype = "float32" if options.dtype == "auto" else options.dtype
     trained = load_trained(options.trained, device=options.device, dtype=dtype)
     if not options.quiet:

@@ -36,6 +36,9 @@ def divided(run: Command) -> Command:
 
     @functools.wraps(run)
     def carried_out(options: argparse.Namespace) -> int:
+        is_divided = any(each is not None for each in (options.ray, options.devices, options.shard))
+        if is_divided and getattr(options, "figure", None) is not None:
+            raise RequirementError("--figure is drawn of a run in one process, of all of it.")
         if options.ray is not None:
             return _over_ray(options)
         if options.devices is not None:

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("score", "score sequences by their likelihood"),
     "variants": ("variants", "score variants"),
     "scan": ("scan", "score every substitution of a region"),
+    "attribute": ("attribute", "say which bases an answer rests on"),
     "generate": ("generate", "generate sequences"),
     "plan": ("plan", "a run on paper: shards, device-hours, bytes written"),
     "merge": ("merge", "join the shards of a run"),

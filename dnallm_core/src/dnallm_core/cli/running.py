@@ -17,7 +17,7 @@ __all__ = ["finish"]  # what ends every job
 if TYPE_CHECKING:
     from ..models import Model
     from ..sequences.alignment import Alignment
-    from ..sequences.files import Genome, Record
+    from ..sequences.files import Genome, Record, Region
 
 
 Item = TypeVar("Item")
@@ -198,7 +198,7 @@ def _regions(options: argparse.Namespace) -> Iterator[Record]:
 
 def input_settings(options: argparse.Namespace) -> dict[str, Any]:
     """What a task is told of its input: where it comes from, and the genome that it lies in."""
-    if not options.regions:
+    if not options.regions and not getattr(options, "region", None):
         return {"source": options.input}
     from ..tasks.run import file_digest
 
@@ -207,6 +207,25 @@ def input_settings(options: argparse.Namespace) -> dict[str, Any]:
         "source": options.regions,
         "genome": {"genome": options.genome, "genome_sha256": digest},
     }
+
+
+def regions_of(options: argparse.Namespace, genome: Genome) -> list[Region]:
+    """The regions that ``--region`` and ``--regions`` name, each inside its contig."""
+    from dataclasses import replace
+
+    from ..sequences.files import read_regions
+
+    regions = []
+    for text in options.region:
+        region = parse_region(text)
+        length = genome.lengths[genome.contig(region.contig)]
+        regions.append(replace(region, end=length) if region.end < 0 else region)
+    if options.regions:
+        regions += list(read_regions(options.regions))
+    named = [replace(each, contig=genome.contig(each.contig)) for each in regions]
+    for each in named:
+        genome.fetch(each.contig, each.start, each.end)  # outside the contig: a sentence
+    return named
 
 
 def parse_region(text: str) -> Any:

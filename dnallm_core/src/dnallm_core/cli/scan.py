@@ -2,12 +2,13 @@
 
 dnallm scan MODEL --genome genome.fa --region chr1:1001-2000 -o scan.tsv
 dnallm scan MODEL --genome genome.fa --marginal wild-type -o genome.parquet
+dnallm scan MODEL --genome genome.fa --region chr1:1001-2000 -o scan.vcf.gz --figure scan.png
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+from pathlib import Path
 
 from .divided import divided
 from .running import (
@@ -18,7 +19,7 @@ from .running import (
     open_alignment_of,
     open_genome,
     open_model,
-    parse_region,
+    regions_of,
 )
 
 
@@ -36,28 +37,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="masked: each base masked in turn; wild-type: all bases of a window from one pass "
         "without a mask, for whole genomes",
     )  # fmt: skip
+    parser.add_argument(
+        "--figure", metavar="FILE", type=Path, help="draw a heat map and a logo: .png or .svg"
+    )
     add_output(parser, ".tsv .tsv.gz .csv .vcf .vcf.gz .parquet .npz .zarr .bw")
 
 
 @divided
 def run(options: argparse.Namespace) -> int:
     """Scan the regions, or the whole genome where none is named."""
-    from ..sequences.files import Region, read_regions
+    from ..sequences.files import Region
     from ..tasks.scanning import scan_regions
 
     with open_genome(options) as genome:
-        lengths = genome.lengths
-        regions = []
-        for text in options.region:
-            region = parse_region(text)
-            length = lengths[genome.contig(region.contig)]
-            whole = replace(region, end=length) if region.end < 0 else region
-            genome.fetch(whole.contig, whole.start, whole.end)  # outside the contig: a sentence
-            regions.append(whole)
-        if options.regions:
-            regions += list(read_regions(options.regions))
-        if not regions:
-            regions = [Region(name, 0, length) for name, length in lengths.items()]
+        regions = regions_of(options, genome) or [
+            Region(name, 0, length) for name, length in genome.lengths.items()
+        ]
         record = scan_regions(
             open_model(options),
             genome,
@@ -68,6 +63,7 @@ def run(options: argparse.Namespace) -> int:
             window=options.window,
             both_strands=not options.one_strand,
             marginal=options.marginal,
+            figure=options.figure,
             batch_tokens=options.batch_tokens,
             overwrite=options.overwrite,
             quiet=options.quiet,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import DiskFullError
+from .figures import Drawing
 from .outputs import FORMATS, writer_for
 from .progress import Progress
 from .run import Run, file_digest, folder_digest, provenance, refuse_what_changed
@@ -46,6 +47,8 @@ def whole(work: Work) -> dict[str, Any]:
             **work.details,
         }
         write(scratch, run.parts(), details)
+        if work.drawing is not None:
+            work.drawing.draw(run.parts())
         record = provenance(
             {
                 "model": dict(work.model.provenance),
@@ -105,12 +108,13 @@ class Job:
         total: int | None = None,
         unit: str = "bp",
         closing: Callable[[], str] = str,
+        drawing: Drawing | None = None,
     ) -> dict[str, Any]:
         """Compute what is missing, write the output, and return the record of the run.
 
         ``parts`` gives the items in order, from the first, whenever it is called. ``size`` counts a
         part in ``unit``s, for the progress that is shown and for a fair division. ``closing``: what
-        is to be said of the input once it is read, or "".
+        is to be said of the input once it is read, or "". ``drawing``: a picture of all rows.
         """
         work = Work(
             self.model,
@@ -133,6 +137,7 @@ class Job:
             formats=self.formats,
             details=self.details,
             closing=closing,
+            drawing=drawing,
             overwrite=self.overwrite,
             quiet=self.quiet,
         )

@@ -14,6 +14,7 @@ from ..models.variants import check_marginal, substitution_effects
 from ..sequences.alignment import Alignment
 from ..sequences.alphabet import BASES
 from ..sequences.files import Genome, Region
+from .figures import Drawing
 from .genomes import alignment_settings, check_window, contig_of, genome_settings, in_order
 from .job import Job
 from .memory import BatchLimit
@@ -48,6 +49,7 @@ def scan_regions(
     window: int | None = None,
     both_strands: bool = True,
     marginal: Marginal = "masked",
+    figure: Path | None = None,
     batch_tokens: int = TOKENS_A_BATCH,
     overwrite: bool = False,
     quiet: bool = False,
@@ -60,7 +62,8 @@ def scan_regions(
     than A, C, G, T have no substitutions. The window of a base depends on its place in the genome
     alone. ``marginal``: of a masked model, ``masked`` masks each base in turn; ``wild-type`` reads all
     bases of a window off one pass without a mask, hundreds of times faster, and is another number.
-    ``alignment``: for a model that reads one; ``alignment_source`` is the path that the record names.
+    ``figure``: a heat map and a logo, PNG or SVG. ``alignment``: for a model that reads one;
+    ``alignment_source`` is the path that the record names.
     """
     fitting(model, alignment)
     check_window(model, window)
@@ -72,7 +75,9 @@ def scan_regions(
     settings: dict[str, Any] = {
         "window": window, "both_strands": both_strands, "marginal": marginal,
     }  # fmt: skip
-    per_base = output.name.lower().endswith((".bw", ".bigwig"))
+    drawing = None if figure is None else Drawing(figure, "scan")
+    if drawing is not None:
+        drawing.check(sum(each.end - each.start for each in listed))
 
     def compute(part: list[Place]) -> Table:
         import numpy as np
@@ -90,7 +95,7 @@ def scan_regions(
             own[rows], effects[rows] = bases[place], found[place]
         known = np.flatnonzero(own >= 0)
         chrom = [part[row][0] for row in known]
-        return _table(chrom, positions[known], own[known], effects[known], per_base)
+        return _table(chrom, positions[known], own[known], effects[known])
 
     job = Job(
         "scan",
@@ -119,6 +124,7 @@ def scan_regions(
         compute=compute,
         size=len,
         total=sum(each.end - each.start for each in listed),
+        drawing=drawing,
     )
 
 
@@ -142,22 +148,12 @@ def _table(
     position: NDArray[np.int64],
     own: NDArray[np.int64],
     effects: NDArray[np.float64],
-    per_base: bool,
 ) -> Table:
-    """Three rows a base, or one with their mean."""
+    """Three rows a base."""
     import numpy as np
 
     others = np.argsort(np.arange(4) == own[:, None], axis=1, kind="stable")[:, :3]
     values = np.take_along_axis(effects, others, axis=1)  # (bases, 3)
-    if per_base:
-        return Table(
-            {
-                "chrom": chrom,
-                "start": position,
-                "end": position + 1,
-                "value": values.mean(axis=1).astype(np.float32),
-            }
-        )
     return Table(
         {
             "chrom": [name for name in chrom for _ in range(3)],

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import RequirementError
 from ..models.fingerprint import fingerprint
+from .figures import Drawing
 from .outputs import FORMATS
 from .pipeline import Pipeline
 from .plan import Plan
@@ -31,8 +32,8 @@ class Work:
     """One job, ready to be computed.
 
     ``settings``: everything that the result depends on. ``details``: what the writer is told beside
-    it. ``closing``: what is to be said of the input once it is read. The other fields are those of
-    ``Job.carry_out``.
+    it. ``closing``: what is to be said of the input once it is read. ``drawing``: made of a whole run.
+    The other fields are those of ``Job.carry_out``.
     """
 
     model: Model
@@ -48,6 +49,7 @@ class Work:
     formats: Mapping[str, tuple[str, tuple[str, ...]]] = field(default_factory=lambda: FORMATS)
     details: Mapping[str, Any] = field(default_factory=dict)
     closing: Callable[[], str] = str
+    drawing: Drawing | None = None
     overwrite: bool = False
     quiet: bool = False
 
