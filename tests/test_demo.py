@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import shutil
 import subprocess
@@ -105,7 +104,7 @@ def test_the_notebook_runs(tmp_path):
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
-    notebook = nbformat.from_dict(json.loads((DEMO / "demo.ipynb").read_text()))
+    notebook = nbformat.reads((DEMO / "demo.ipynb").read_text(), as_version=4)
     os.environ.setdefault("MPLBACKEND", "Agg")
     nbclient.NotebookClient(
         notebook, timeout=600, resources={"metadata": {"path": str(DEMO)}}

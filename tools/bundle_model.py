@@ -13,12 +13,20 @@ import argparse
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from dnallm_core.catalog import catalog
 from dnallm_core.loading import load
-from dnallm_core.pretraining.bases import Bases, read_bases, reverse_complement, split_genome
+from dnallm_core.models import Model
+from dnallm_core.pretraining.bases import (
+    Bases,
+    SplitGenome,
+    read_bases,
+    reverse_complement,
+    split_genome,
+)
 from dnallm_core.pretraining.card import write_card
 from dnallm_core.pretraining.contexts import context_numbers
 from dnallm_core.pretraining.measuring import measured
@@ -57,6 +65,38 @@ def copied(training: Bases, bases: Bases, order: int = 20) -> float:
     return float(np.isin(number[number >= 0], known).mean())
 
 
+def judged(
+    model: Model, genome: SplitGenome, window: int, others: dict[str, Bases]
+) -> tuple[dict[str, Any], str, dict[str, Any]]:
+    """Figures of the held-out region; text and facts of copies, other genomes and consequences."""
+    figures = measured(model, genome, window, others=others)
+    stretches = {"this region": genome.held_out, **others}
+    copies = {name: copied(genome.training, each) for name, each in stretches.items()}
+    shares = ", ".join(f"{share:.1%} ({name})" for name, share in copies.items())
+    more: dict[str, Any]
+    text, more = COPIES.format(shares=shares, order=20), {"copied": copies}
+    if figures["elsewhere"]:
+        rows = []
+        for name, each in figures["elsewhere"].items():
+            own = next(row for row in each["rows"] if row["name"] == each["network"])
+            least = next(row for row in each["rows"] if row["name"] == each["best"])
+            rows.append(
+                f"| {name} ({each['bases']:,} bases) | {own['bits']:.4f} "
+                f"({own['interval'][0]:.4f} to {own['interval'][1]:.4f}) | {least['bits']:.4f} "
+                f"({least['interval'][0]:.4f} to {least['interval'][1]:.4f}) | {each['best']} |"
+            )
+        text += ELSEWHERE.format(rows="\n".join(rows))
+    if model.tokenizer.mask_id is not None and model.manifest.direction == "bidirectional":
+        found = stop_gain(model, genome, held_out_genes(GENES, genome), window)
+        more["stop_gain"] = found
+        lines = [
+            f"| {name} | {row['auroc']:.4f} | {row['interval'][0]:.4f} to {row['interval'][1]:.4f} |"
+            for name, row in found["rows"].items()
+        ]
+        text += CONSEQUENCES.format(genes=found["genes"], rows="\n".join(lines))
+    return figures, text, more
+
+
 def main() -> None:
     """Round, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -81,30 +121,7 @@ def main() -> None:
     genome = split_genome(arguments.genome, settings["window"], settings["held_out"])
     assert genome.digest == settings["sha256"], "the run was trained on another genome"
     others = {name: read_bases(Path(path))[0] for name, path in arguments.other}
-    figures = measured(model, genome, settings["window"], others=others)
-    stretches = {"this region": genome.held_out, **others}
-    copies = {name: copied(genome.training, each) for name, each in stretches.items()}
-    shares = ", ".join(f"{share:.1%} ({name})" for name, share in copies.items())
-    text, more = COPIES.format(shares=shares, order=20), {"copied": copies}
-    if figures["elsewhere"]:
-        rows = []
-        for name, each in figures["elsewhere"].items():
-            own = next(row for row in each["rows"] if row["name"] == each["network"])
-            least = next(row for row in each["rows"] if row["name"] == each["best"])
-            rows.append(
-                f"| {name} ({each['bases']:,} bases) | {own['bits']:.4f} "
-                f"({own['interval'][0]:.4f} to {own['interval'][1]:.4f}) | {least['bits']:.4f} "
-                f"({least['interval'][0]:.4f} to {least['interval'][1]:.4f}) | {each['best']} |"
-            )
-        text += ELSEWHERE.format(rows="\n".join(rows))
-    if model.tokenizer.mask_id is not None and model.manifest.direction == "bidirectional":
-        found = stop_gain(model, genome, held_out_genes(GENES, genome), settings["window"])
-        more["stop_gain"] = found
-        lines = [
-            f"| {name} | {row['auroc']:.4f} | {row['interval'][0]:.4f} to {row['interval'][1]:.4f} |"
-            for name, row in found["rows"].items()
-        ]
-        text += CONSEQUENCES.format(genes=found["genes"], rows="\n".join(lines))
+    figures, text, more = judged(model, genome, settings["window"], others)
     facts = catalog().family(settings["family"])
     assert facts is not None
     steps = int(content["took"]["bases"]) // (settings["schedule"]["rows"] * settings["window"])
