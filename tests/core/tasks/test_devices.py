@@ -99,7 +99,7 @@ def test_a_worker_out_of_memory_goes_on_with_smaller_batches(mischief):
     ("what", "said"),
     [
         ("strange", "does not belong to this run: it has other weights (SHA-256 of the tensors"),
-        ("old", "does not belong to this run: it has another version of torch ("),
+        ("old", "does not belong to this run: it has another version of toy-plugin ("),
     ],
 )
 def test_a_worker_with_other_weights_or_versions_is_refused(mischief, capsys, what, said):

@@ -66,6 +66,17 @@ def test_a_cluster_that_cannot_be_reached_is_a_sentence_in_bounded_time(
     assert "cannot be reached: nothing that speaks Ray answered within" in capsys.readouterr().err
 
 
+def test_a_ray_that_does_not_start_is_a_sentence(tmp_path, monkeypatch, capsys):
+    class Ray:
+        @staticmethod
+        def init(**_):
+            raise OSError("no room in /dev/shm\nand more")
+
+    monkeypatch.setattr(on_ray, "_imported", Ray)
+    assert run([*EMBED, "-o", str(tmp_path / "o.npz"), "--ray", "local"]) == 4
+    assert "Ray does not start here: no room in /dev/shm." in capsys.readouterr().err
+
+
 def test_ray_and_devices_are_not_asked_for_together(capsys):
     assert run([*EMBED, "-o", "o.npz", "--ray", "local", "--devices", "cpu:2"]) == 2
     assert "Give --ray or --devices, one of the two." in capsys.readouterr().err
@@ -93,7 +104,7 @@ def test_one_and_two_workers_and_one_killed_in_the_middle_give_what_one_process_
     ("what", "said"),
     [
         ("strange", "does not belong to this run: it has other weights (SHA-256 of the tensors"),
-        ("old", "does not belong to this run: it has another version of torch ("),
+        ("old", "does not belong to this run: it has another version of toy-plugin ("),
     ],
 )
 def test_a_worker_with_other_weights_or_versions_is_refused(mischief, capsys, what, said):

@@ -64,17 +64,19 @@ class RayCrew:
     def __enter__(self) -> RayCrew:
         ray = _imported()
         quiet = {"log_to_driver": False, "logging_level": "error"}
-        if self.where == "local":
-            cores = os.cpu_count() or 1
-            ray.init(
-                address="local", include_dashboard=False, num_cpus=max(cores, self.workers or 0) + 1,
-                **quiet,
-            )  # fmt: skip
-            spare = cores
-        else:
+        if self.where != "local":
             refuse_silence(self.where)
-            ray.init(address=self.where, **quiet)
-            spare = int(ray.cluster_resources().get("CPU", 2)) - 1
+        cores = os.cpu_count() or 1
+        logical = max(cores, self.workers or 0) + 1
+        local = {"include_dashboard": False, "num_cpus": logical} if self.where == "local" else {}
+        try:
+            ray.init(address=self.where, **local, **quiet)
+        except Exception as error:  # of many kinds: no room, no port, a node that starts too slowly
+            raise ResourceError(
+                f"Ray does not start here: {(str(error) or type(error).__name__).splitlines()[0].rstrip('.')}.",
+                hint="--devices needs no Ray.",
+            ) from error
+        spare = cores if self.where == "local" else int(ray.cluster_resources().get("CPU", 2)) - 1
         cards = int(ray.cluster_resources().get("GPU", 0))
         if cards and self.device != "cpu":
             self._needs = {"num_cpus": 1, "num_gpus": 1}
