@@ -72,8 +72,9 @@ class RayCrew:
         try:
             ray.init(address=self.where, **local, **quiet)
         except Exception as error:  # of many kinds: no room, no port, a node that starts too slowly
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise ResourceError(
-                f"Ray does not start here: {(str(error) or type(error).__name__).splitlines()[0].rstrip('.')}.",
+                f"Ray does not start here: {reason}.",
                 hint="--devices needs no Ray.",
             ) from error
         spare = cores if self.where == "local" else int(ray.cluster_resources().get("CPU", 2)) - 1
