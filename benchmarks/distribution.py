@@ -4,10 +4,11 @@ The same command on the same input, one after the other; every output is held ag
 clocks: ``work`` begins when models are loaded and the plan is known (imports, loading and planning are
 told apart as ``start``), ``all`` is the whole command.
 
-    python benchmarks/distribution.py [--bases 2Mb] [one cpu:2 cpu:16 ray]
+    python benchmarks/distribution.py [--bases 2Mb] [one one:1 cpu:2 cpu:16 ray]
 
-``one``: one process, two threads. ``cpu:2``: two processes of one thread, fed with 16 shards.
-``cpu:16``: sixteen processes on the same cores. ``ray``: two workers of an embedded Ray.
+``one``: one process, two threads; ``one:1``: one thread, half of whose time no division can beat.
+``cpu:2``: two processes of one thread, fed with 16 shards. ``cpu:16``: sixteen processes on the same
+cores. ``ray``: two workers of an embedded Ray, whose start is in ``work``.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ import numpy as np
 from dnallm_core.values import length
 
 MODEL = "caduceus-ecoli-tiny"
-THREADS = {"one": "2", "cpu:2": "1", "cpu:16": "1", "ray": "1"}
+THREADS = {"one": "2", "one:1": "1", "cpu:2": "1", "cpu:16": "1", "ray": "1"}
 
 
 def measured(name: str, folder: Path) -> dict[str, float]:
     """Seconds of one way of running the command; its output lies in the folder."""
     flags = {
         "one": ["--device", "cpu"],
+        "one:1": ["--device", "cpu"],
         "ray": ["--ray", "local", "--workers", "2"],
     }.get(name, ["--devices", name])
     output = folder / f"{name.replace(':', '-')}.npz"
@@ -53,7 +55,7 @@ def measured(name: str, folder: Path) -> dict[str, float]:
 def main() -> None:
     """Measure what is asked for, or the first two."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("what", nargs="*", help="one, cpu:2, cpu:16, ray")
+    parser.add_argument("what", nargs="*", help="one, one:1, cpu:2, cpu:16, ray")
     parser.add_argument("--bases", type=length, default=2_000_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
