@@ -134,3 +134,77 @@ def test_a_genome_that_is_not_the_alignments_is_a_sentence(folder, capsys) -> No
     arguments = ["--genome", "other.fa", "--alignment", "a.fa", "-o", "out.tsv"]
     assert _call("scan", "gpn-msa", *arguments) == 2
     assert "The alignment's reference is not this genome: at chr1:100" in capsys.readouterr().err
+
+
+def _variants_of(folder: Path, family: str, rows: list[str], *more: str) -> list[dict[str, str]]:
+    """What the command writes of VCF rows, as a table."""
+    head = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (folder / "v.vcf").write_text(head + "".join(f"{row}\t.\t.\t.\n" for row in rows))
+    more = ("--alignment", "a.fa", *more) if family == "gpn-msa" and not more else more
+    output = folder / f"{family}.tsv"
+    arguments = ["v.vcf", "--genome", "genome.fa", "--window", "40", *more, "-o", str(output)]
+    assert _call("variants", family, *arguments, "--overwrite") == 0
+    return _rows(str(output))
+
+
+@pytest.mark.parametrize("family", MODELS)
+def test_bases_at_the_contigs_edges_are_scored_as_in_the_scan(folder, family) -> None:
+    text = (folder / "genome.fa").read_text().split()[1]
+    places = [1, 2, LENGTH - 1, LENGTH]
+    alts = ["ACGT"[("ACGT".index(text[at - 1]) + 1) % 4] for at in places]
+    rows = [f"chr1\t{at}\t.\t{text[at - 1]}\t{alt}" for at, alt in zip(places, alts, strict=True)]
+    found = _variants_of(folder, family, rows)
+    more = ["--alignment", "a.fa"] if family == "gpn-msa" else []
+    arguments = ["--genome", "genome.fa", "--window", "40", *more, "-o", "scan.tsv"]
+    assert _call("scan", family, *arguments) == 0
+    scanned = {(int(row["pos"]), row["alt"]): row["effect"] for row in _rows("scan.tsv")}
+    np.testing.assert_allclose(
+        [float(row["effect"]) for row in found],
+        [float(scanned[key]) for key in zip(places, alts, strict=True)],
+        atol=5e-5,
+    )
+
+
+@pytest.mark.parametrize("family", MODELS)
+def test_rows_of_several_alleles_are_split_and_what_has_no_score_keeps_its_place(
+    folder, family
+) -> None:
+    text = (folder / "genome.fa").read_text().split()[1]
+    ref = text[19]
+    one, two, three = (base for base in "ACGT" if base != ref)
+    rows = [f"chr1\t20\t.\t{ref}\t{one},<DEL>,{two},*", f"chr1\t20\t.\t{ref}\t{three}"]
+    found = _variants_of(folder, family, rows)
+    assert [row["alt"] for row in found] == [one, "<DEL>", two, "*", three]
+    assert [row["effect"] != "" for row in found] == [True, False, True, False, True]
+    assert "symbolic allele" in found[1]["reason"]
+    assert "gap of a deletion" in found[3]["reason"]
+    assert [row["record"] for row in found] == ["1"] * 4 + ["2"]
+
+
+def test_gaps_of_other_species_at_the_variant_count_and_hinder_nothing(folder) -> None:
+    text = (folder / "genome.fa").read_text().split()[1]
+    other = "A" if text[60] != "A" else "C"
+    row = [f"chr1\t61\t.\t{text[60]}\t{other}"]
+    (gapped,) = _variants_of(folder, "gpn-msa", row)  # the fifth genome has 30 gaps around it
+    filled = (folder / "a.fa").read_text().replace("-" * 30, "ACGTT" * 6)
+    (folder / "filled.fa").write_text(filled)
+    (whole,) = _variants_of(folder, "gpn-msa", row, "--alignment", "filled.fa")
+    assert np.isfinite([float(gapped["effect"]), float(whole["effect"])]).all()
+    assert gapped["effect"] != whole["effect"]
+
+
+def test_an_alignment_that_lacks_a_species_is_refused_with_the_number(folder, capsys) -> None:
+    lines = (folder / "a.fa").read_text().splitlines()
+    (folder / "fewer.fa").write_text("\n".join(lines[:-2]) + "\n")
+    arguments = ["--genome", "genome.fa", "--alignment", "fewer.fa", "-o", "out.tsv"]
+    assert _call("scan", "gpn-msa", *arguments) == 2
+    assert "reads 9 aligned species; the alignment has 8 beside me" in capsys.readouterr().err
+
+
+def test_a_changed_alignment_is_not_the_runs(folder, capsys) -> None:
+    place = ["--genome", "genome.fa", "--region", "chr1:40-50", "--window", "32"]
+    assert _call("scan", "gpn-msa", *place, "--alignment", "a.fa", "-o", "out.tsv") == 0
+    text = (folder / "a.fa").read_text()
+    (folder / "a.fa").write_text(text.replace("-" * 30, "ACGTT" * 6))
+    assert run(["rerun", "out.tsv", "-o", "again.tsv", "--quiet"]) == 2
+    assert "a.fa is not what it was: its content has changed" in capsys.readouterr().err
