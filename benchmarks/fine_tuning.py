@@ -74,7 +74,7 @@ NETWORKS: dict[str, tuple[str, dict[str, Any], int, float]] = {
         "hyenadna-small-32k",
         {"d_model": 64, "d_inner": 128, "n_layer": 2, "filter_order": 32, "max_seq_len": 66},
         -1,
-        0.005,
+        0.002,
     ),
     "hybrid": (
         "evo-1-8k-base",
@@ -168,12 +168,13 @@ def overhead(options: argparse.Namespace, scratch: Path) -> None:
     """Encoding, training, choosing the best epoch, predicting: ours and the plain script's."""
     data = ordered(options.rows, length=200)
     trial = trial_of(data, how="random")
-    for family in options.families or ["hyenadna"]:
+    for family in options.families or ["convolutional"]:
+        source, changes, _, _ = NETWORKS[family]
         seconds: dict[str, list[float]] = {"dnallm": [], "plain": []}
         for number in range(options.rounds + 1):  # the first round warms up
             recipe = Recipe(epochs=2 if number else 1, rate=options.rate, patience=9)
             for name, run in (("dnallm", ours), ("plain", plain)):
-                model = table_model(family)
+                model = small(source, changes)
                 began = time.process_time()
                 found = run(model, trial, recipe, scratch / f"{family}-{name}-{number}")
                 if number:

@@ -124,6 +124,8 @@ def learn(
         data_collator=network.collated,
         callbacks=[EarlyStoppingCallback(early_stopping_patience=patience), *callbacks],
     )
+    # its forward takes any input, and Trainer would leave the mean over accumulated parts to it
+    trainer.model_accepts_loss_kwargs = False
     from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
     for each in (PrinterCallback, ProgressCallback):
