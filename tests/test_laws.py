@@ -23,7 +23,7 @@ FLOORS = [
     {"training"},
     {"tasks"},
     {"loading", "models", "choosing", "comparing"},
-    {"checkpoints", "weights", "hooks"},
+    {"checkpoints", "weights", "hooks", "quantisation"},
     {"selector", "selection", "evidence", "comparing"},
     {"footprint", "resources"},
     {"catalog"},

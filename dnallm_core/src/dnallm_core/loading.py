@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import hooks
+from . import quantisation as quantising
 from .catalog import Catalog, catalog
 from .checkpoints import CheckpointFolder, fill, open_tensors
 from .errors import PluginError, RequirementError, UnknownModelError
@@ -30,6 +31,7 @@ def load(
     dtype: str = "auto",
     offline: bool | None = None,
     check: bool = True,
+    quantisation: str | None = None,
     zoo: Catalog | None = None,
 ) -> Model:
     """Load a model.
@@ -39,11 +41,14 @@ def load(
     settings under the authors' argument names, where they publish no configuration file.
     ``device``: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``. ``dtype``:
     ``auto`` (float32 on a CPU; the authors' own where the device has it), ``float32``,
-    ``bfloat16``, ``float16``. ``check=False`` skips holding a new download against the authors'
+    ``bfloat16``, ``float16``. ``quantisation="int8"``: the weights of linear maps are kept in 8 bits
+    (see ``quantisation``). ``check=False`` skips holding a new download against the authors'
     numbers.
 
     Raises UnknownModelError, PluginError, WeightsUnavailableError, IntegrityError, CheckpointError.
     """
+    import torch
+
     zoo = zoo if zoo is not None else catalog()
     manifest = _manifest(zoo, name, from_folder=weights is not None)
     implementation = find_implementation(manifest)
@@ -68,16 +73,23 @@ def load(
         source.shapes,
     )
     target, number_format = placement(manifest, device, dtype)
+    if quantisation is not None:
+        quantising.check(quantisation)
     module = build(implementation, settings)
     fill(
         module,
         source,
         implementation.key_rules(settings, source.shapes),
         dtype=number_format,
-        device=target,
+        # whole weights need not fit where the quantised ones go
+        device=target if quantisation is None else torch.device("cpu"),
         float32_keys=implementation.float32_keys,
     )
     module.eval()
+    if quantisation is not None:
+        quantising.quantise(module, quantisation)
+        module.to(target)
+        provenance["quantisation"] = quantisation
     from .sequences.tokenizers import tokenizer_for
 
     specs = manifest.tokenizer if isinstance(manifest.tokenizer, tuple) else (manifest.tokenizer,)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import loading
 from .catalog import Catalog, catalog
+from .errors import RequirementError
 
 if TYPE_CHECKING:
     from .models import Model
@@ -22,6 +23,12 @@ def load(name: str, *, zoo: Catalog | None = None, **settings: Any) -> Model:
     if is_trained and settings.get("weights") is None:
         from .training.trained import load_trained
 
+        if settings.get("quantisation") is not None:
+            raise RequirementError(
+                "quantisation= goes with models of the zoo; a folder that `dnallm train` wrote is "
+                "loaded as it was trained.",
+                requirement="quantisation",
+            )
         device, dtype = settings.get("device", "auto"), settings.get("dtype", "auto")
         return load_trained(name, device=device, dtype=dtype, zoo=zoo).model
     return loading.load(name, zoo=zoo, **settings)

@@ -218,3 +218,43 @@ def test_the_triton_kernels_agree_with_the_reference_in_their_interpreter(monkey
     for name, right in exact.items():
         scale = right.detach().abs().max().clamp(min=1)
         assert (found[name].double() - right).detach().abs().max() / scale < 2e-6, name
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
+def test_mamba_ssm_is_called_as_its_kernels_are_and_gives_the_reference(monkeypatch, reverse):
+    """A module in the place of mamba-ssm's, with the signature that version 2 documents."""
+    import sys
+    import types
+
+    calls = []
+
+    def selective_scan_fn(
+        u, delta, A, B, C, D=None, z=None, delta_bias=None, delta_softplus=False,
+        return_last_state=False,
+    ):  # fmt: skip
+        calls.append((u.shape, delta.shape, B.shape, C.shape, delta_softplus, return_last_state))
+        parts = [each.transpose(1, 2) for each in (u, delta, B, C)]
+        gate = None if z is None else z.transpose(1, 2)
+        y, last = reference.selective_scan(parts[0], parts[1], A, parts[2], parts[3], D, gate=gate)
+        return y.transpose(1, 2), last
+
+    place = types.ModuleType("mamba_ssm.ops.selective_scan_interface")
+    place.selective_scan_fn = selective_scan_fn
+    for name in ("mamba_ssm", "mamba_ssm.ops"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, place.__name__, place)
+    monkeypatch.delitem(sys.modules, "dnallm_mamba.scan.mamba_ssm_scan", raising=False)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (6, 1))
+    given = inputs(2, 30, 12, 8)
+    given.pop("state")
+    gate = torch.randn(2, 30, 12, generator=torch.Generator().manual_seed(1))
+    scan = engines._mamba_ssm("cuda").selective_scan
+    for opened in (None, gate):
+        found = scan(**given, reverse=reverse, gate=opened)
+        right = reference.selective_scan(**given, reverse=reverse, gate=opened)
+        torch.testing.assert_close(found, right, rtol=1e-5, atol=1e-5)
+    assert len(calls) == 2
+    assert calls[0] == ((2, 12, 30), (2, 12, 30), (2, 8, 30), (2, 8, 30), True, True)
+    scan(**given, mask=torch.ones(2, 30))  # masks and states go to another engine
+    assert len(calls) == 2
+    monkeypatch.delitem(sys.modules, "dnallm_mamba.scan.mamba_ssm_scan", raising=False)

@@ -38,6 +38,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a model's id or alias; with --weights a family")
     group = add_loading(parser)
     group.add_argument("--weights", metavar="FOLDER", help="a checkpoint in its authors' layout")
+    group.add_argument("--quantise", metavar="KIND", help="keep linear weights in 8 bits: int8")
     group.add_argument("--offline", action="store_true", help="never ask the network")
 
 
@@ -157,12 +158,14 @@ def open_model(options: argparse.Namespace) -> Model:
         weights=options.weights,
         device=options.device,
         dtype=options.dtype,
+        quantisation=getattr(options, "quantise", None),
         offline=True if options.offline else None,
     )
     if not options.quiet:
-        engine = model.provenance.get("engine")
+        engine, kept = (model.provenance.get(key) for key in ("engine", "quantisation"))
         say(
             f"{model.manifest.id} on {model.provenance['device']} in {model.provenance['dtype']}"
+            + (f", weights in {kept}" if kept else "")
             + (f", {engine} engine" if engine else "")
         )
     return model

@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Fine-tune the model."""
+    from ..errors import RequirementError
     from ..tasks.run import file_digest
     from ..training.extra import needs
     from ..training.finetuning import Recipe, begin_run, fine_tune, finish_run
@@ -62,6 +63,10 @@ def run(options: argparse.Namespace) -> int:
     from ..training.report import write_report
     from ..training.trial import write_predictions
 
+    if options.quantise:
+        raise RequirementError(
+            "Weights in 8 bits do not train: leave --quantise out.", requirement="quantisation"
+        )
     for library in ("sklearn", "accelerate", *(["peft"] if options.method == "lora" else [])):
         needs(library, "fine-tuning")
     if options.tensorboard:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .mamba import at_once, groups_of_rows, projector, segments
+from .mamba import groups_of_rows, projector, segments
 
 
 class BiMamba(nn.Module):
@@ -79,9 +79,6 @@ class BothStrands(nn.Module):
 
         ``mask`` (batch, length), 1 where real, in the orientation of the first.
         """
-        if own[..., 0].numel() > at_once(own):  # in turn: half the memory
-            other_mask = None if mask is None else mask.flip(-1)
-            return self.submodule(own, mask), self.submodule(other, other_mask)
         masks = None if mask is None else torch.cat([mask, mask.flip(-1)])
         own, other = self.submodule(torch.cat([own, other]), masks).chunk(2)
         return own, other

@@ -25,7 +25,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutput, MaskedLMOutput
 
 from .bidirectional import BiMamba, BothStrands, turned
-from .mamba import Mamba, MambaSettings
+from .mamba import Mamba, MambaSettings, at_once
 from .mamba2 import Mamba2, Mamba2Settings
 from .rms_norm import rms_norm
 from .scan import engine_name
@@ -174,7 +174,14 @@ class StrandedBlock(GradientCheckpointingLayer):
         """Both strands' (batch, length, d_model), in the first's orientation -> the same."""
         if self.exchanges:
             own, other = other, own
-        mixed = self.mixer(self.norm(own), self.norm(turned(other)), mask)
+        if own[..., 0].numel() > at_once(own):  # one strand after the other: half the memory
+            turned_mask = None if mask is None else mask.flip(-1)
+            mixed = (
+                self.mixer.submodule(self.norm(own), mask),
+                self.mixer.submodule(self.norm(turned(other)), turned_mask),
+            )
+        else:
+            mixed = self.mixer(self.norm(own), self.norm(turned(other)), mask)
         if self.residual_in_fp32:
             own, other = own.float(), other.float()
         return own + mixed[0], other + turned(mixed[1])
