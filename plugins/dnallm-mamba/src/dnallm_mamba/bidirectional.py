@@ -53,18 +53,31 @@ class BiMamba(nn.Module):
 def both_ways(own: Any, other: Any, hidden: Tensor, mask: Tensor | None) -> Tensor:
     """The sum of two mixers of one projection, forwards and backwards: projected in and out once."""
     projected = projector(own.in_proj, hidden)
-    lefts: list[Tensor] = []
+    lefts: Tensor | None = None
     carry = None
     for segment in segments(hidden):
         left, carry = own.scan(projected(segment), _cut(mask, segment), carry)
-        lefts.append(left)
-    out: list[Tensor] = []
+        lefts = _put(lefts, segment, left, hidden.shape[1])
+    out: Tensor | None = None
     carry = None
     for segment in segments(hidden, reverse=True):
         part = projected(segment)
         right, carry = other.scan(part, _cut(mask, segment), carry, reverse=True)
-        out.append(own.out_proj(own.gated_sum(lefts.pop(), other, right, part)))
-    return torch.cat(out[::-1], dim=1) if len(out) > 1 else out[0]
+        assert lefts is not None
+        summed = own.gated_sum(lefts[:, segment], other, right, part)
+        out = _put(out, segment, own.out_proj(summed), hidden.shape[1])
+    assert out is not None
+    return out
+
+
+def _put(whole: Tensor | None, segment: slice, part: Tensor, length: int) -> Tensor:
+    """``part`` in its place in one tensor of all segments: many small ones would scatter the heap."""
+    if part.shape[1] == length:
+        return part
+    if whole is None:
+        whole = part.new_empty(part.shape[0], length, part.shape[2])
+    whole[:, segment] = part
+    return whole
 
 
 class BothStrands(nn.Module):
