@@ -130,7 +130,7 @@ class RayCrew:
             fn_constructor_args=(self.open_worker, self._job),
             compute=ray.data.ActorPoolStrategy(size=self.workers),
             max_restarts=RETRIES,
-            max_task_retries=RETRIES,
+            max_task_retries=-1,  # until the actor is dead: those of a node that goes are soon spent
             **self._needs,
         )
         arriving: dict[int, dict[int, bytes]] = {}
