@@ -35,8 +35,8 @@ from stop_gain import held_out_genes, stop_gain
 
 GENES = Path(__file__).resolve().parents[1] / "docs/demo/data/ecoli_536_genes.tsv.gz"
 COPIES = """
-Of the held-out bases, {shares} follow {order} bases that stand, on either strand, in the training
-region: copies. What stores every word that it has read (long tables, mixtures of long orders) knows such
+Bases that follow {order} bases which stand, on either strand, in the training region: {shares}.
+They are copies. What stores every word that it has read (long tables, mixtures of long orders) knows such
 stretches by heart; a network of this size, trained so briefly, stores no genome. More of both, or a
 memory beside the network, would be needed to gain from copies.
 """
@@ -54,6 +54,9 @@ pyrodigal): AUROC, mean over genes with 95 % of 2,000 resamplings of the genes.
 | | AUROC | |
 |---|---|---|
 {rows}
+
+Gene by gene, the network's is {margin:+.4f} ({low:+.4f} to {high:+.4f}) from that of the best counts
+({best}).
 """
 
 
@@ -93,7 +96,14 @@ def judged(
             f"| {name} | {row['auroc']:.4f} | {row['interval'][0]:.4f} to {row['interval'][1]:.4f} |"
             for name, row in found["rows"].items()
         ]
-        text += CONSEQUENCES.format(genes=found["genes"], rows="\n".join(lines))
+        text += CONSEQUENCES.format(
+            genes=found["genes"],
+            rows="\n".join(lines),
+            margin=found["margin"]["auroc"],
+            low=found["margin"]["interval"][0],
+            high=found["margin"]["interval"][1],
+            best=found["margin"]["best"],
+        )
     return figures, text, more
 
 

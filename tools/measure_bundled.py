@@ -20,8 +20,9 @@ from dnallm_core.pretraining.bases import read_bases, split_genome
 
 HEADING = "\n## Measured as the other bundled models are\n"
 HELD_OUT = """
-Weights in float16: SHA-256 `{weights}`. Held out, bits a base on the same {count:,} masked bases, with
-95 % of 2,000 resamplings of {windows} windows of the region:
+Weights in float16: SHA-256 `{weights}`.
+Held out, bits a base on the same {count:,} masked bases, with 95 % of 2,000 resamplings of {windows}
+windows of the region:
 
 | | bits a base | |
 |---|---|---|

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 GENES = 40
 SPACING = 6
+NETWORK = "this network"
 LENGTHS = (300, 900)  # bp: whole within a window, with room around
 ORDER = "TCAG"
 AMINO_ACIDS = "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"
@@ -70,14 +71,14 @@ def stop_gain(model: Model, genome: SplitGenome, genes: list[Gene], window: int)
     ladder = ContextCounts.of(genome.training, TWO_SIDED)
     counts = count(genome.training, 4, 4)
     share = counts.sum(0) / counts.sum()
-    found: dict[str, list[float]] = {"this network": [], "4 + 4 neighbours": [], "interpolated": []}
+    found: dict[str, list[float]] = {NETWORK: [], "4 + 4 neighbours": [], "interpolated": []}
     for gene in genes:
         start = (gene.start + gene.end) // 2 - window // 2
         bases = whole[start : start + window]
         number = context_numbers(bases, 4, 4)
         table = (counts[number] + 16 * share) / (counts[number].sum(1, keepdims=True) + 16)
         views = {
-            "this network": _masked(model, letters, bases),
+            NETWORK: _masked(model, letters, bases),
             "4 + 4 neighbours": np.log(table),
             "interpolated": np.log(ladder.expectation(bases, own=False)),
         }
@@ -89,7 +90,7 @@ def stop_gain(model: Model, genome: SplitGenome, genes: list[Gene], window: int)
             found[name].append(_auroc(*_effects(coding, own)))
     make = np.random.default_rng(1)
     drawn = make.integers(0, len(genes), (2_000, len(genes)))
-    rows = {
+    rows: dict[str, dict[str, Any]] = {
         name: {
             "auroc": float(np.mean(each)),
             "interval": [
@@ -98,7 +99,14 @@ def stop_gain(model: Model, genome: SplitGenome, genes: list[Gene], window: int)
         }
         for name, each in found.items()
     }
-    return {"genes": len(genes), "rows": rows}
+    best = max((name for name in rows if name != NETWORK), key=lambda name: rows[name]["auroc"])
+    apart = np.array(found[NETWORK]) - np.array(found[best])
+    margin = {
+        "best": best,
+        "auroc": float(apart.mean()),
+        "interval": [float(x) for x in np.percentile(apart[drawn].mean(1), [2.5, 97.5])],
+    }
+    return {"genes": len(genes), "rows": rows, "margin": margin}
 
 
 def _masked(model: Model, letters: Letters, bases: Bases) -> NDArray[np.float64]:
