@@ -33,7 +33,7 @@ def described(
                 dtypes=card.dtypes,
                 bandwidth=card.bandwidth,
                 flops=card.flops,
-                basis=card.source,
+                basis=card.basis,
             )
             for index in range(devices or 1)
         ]

@@ -15,7 +15,10 @@ _TABLE = Path(__file__).with_name("gpus.json")
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One row: ``memory`` in bytes, ``bandwidth`` in bytes a second, ``flops`` by dtype."""
+    """One row: ``memory`` in bytes, ``bandwidth`` in bytes a second, ``flops`` by dtype.
+
+    ``source``: the data sheet that they are of; ``checked``: where they were seen, or None.
+    """
 
     name: str
     aliases: tuple[str, ...]
@@ -24,6 +27,12 @@ class Card:
     bandwidth: float | None
     flops: tuple[tuple[str, float], ...]
     source: str
+    checked: str | None = None
+
+    @property
+    def basis(self) -> str:
+        """Where the figures come from, in a phrase."""
+        return self.source if self.checked else f"{self.source}; from memory, not checked"
 
 
 @lru_cache(maxsize=1)
@@ -39,6 +48,7 @@ def cards() -> tuple[Card, ...]:
             bandwidth=row["bandwidth_gb_s"] * 1e9 if row.get("bandwidth_gb_s") else None,
             flops=tuple((dtype, rate * 1e12) for dtype, rate in row.get("tflops", {}).items()),
             source=row["source"],
+            checked=row.get("checked"),
         )
         for row in rows
     )
