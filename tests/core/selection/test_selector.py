@@ -198,7 +198,7 @@ def test_a_time_budget_refuses_what_is_too_slow(make: Make) -> None:
     (reason,) = rejection.reasons
     assert reason.code == "time"
     assert (
-        "for 1,000,000 sequences of 4,000 bp (roofline of the device's data sheet)"
+        "for 1,000,000 sequences of 4,000 bp (roofline by the bfloat16 rate and bandwidth of"
         in reason.message
     )
     assert reason.fix.startswith("fits ")

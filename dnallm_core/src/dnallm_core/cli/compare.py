@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .. import values
 from ..catalog import catalog
 from ..comparing import Comparison, compare
 from ..errors import RequirementError
 from ..manifest import words
+from ..resources import described
 from .output import bp, count, print_json, print_table, say, size
 
 
@@ -19,7 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="+", metavar="MODEL", help="two or more ids or aliases")
     parser.add_argument("--dtype", default=None, help=f"one of {', '.join(words.DTYPES)}")
     parser.add_argument("--batch", type=int, default=1, metavar="N", help="sequences at a time")
-    parser.add_argument("--svg", metavar="FILE", help="draw memory against length into a file")
+    parser.add_argument(
+        "--gpu", metavar="NAME", help='on a card by name: "RTX 4090" (this machine)'
+    )
+    parser.add_argument("--svg", metavar="FILE", help="draw memory, time and evidence into a file")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -31,13 +36,14 @@ def run(options: argparse.Namespace) -> int:
         raise RequirementError("batch must be 1 or more.", requirement="batch")
     zoo = catalog()
     manifests = list({zoo[name].id: zoo[name] for name in options.models}.values())
-    found = compare(manifests, dtype=options.dtype, batch=options.batch)
+    resources = described(gpu=options.gpu) if options.gpu else None
+    found = compare(manifests, dtype=options.dtype, batch=options.batch, resources=resources)
     if options.svg:
         from ..comparing.picture import draw
 
         path = Path(options.svg)
         path.write_text(draw(found), encoding="utf-8")
-        say(f"{path}: memory against length.")
+        say(f"{path}: memory and time against length, evidence by task.")
     if options.json:
         print_json(found.to_dict())
     else:
@@ -53,6 +59,12 @@ def _print(found: Comparison) -> None:
         cells = [each.memory[place] for each in found.models]
         rows.append((bp(length), *("-" if cell is None else size(cell) for cell in cells)))
     print_table(("LENGTH", *(each.id for each in found.models)), rows)
+    sys.stdout.write(f"\nTime of one sequence on {found.device}:\n")
+    rows = []
+    for place, length in enumerate(found.lengths):
+        pairs = [each.time[place] for each in found.models]
+        rows.append((bp(length), *("-" if pair is None else _interval(*pair) for pair in pairs)))
+    print_table(("LENGTH", *(each.id for each in found.models)), rows)
     if found.evidence:
         sys.stdout.write("\nPublished evidence (tier, grade):\n")
         print_table(
@@ -62,6 +74,10 @@ def _print(found: Comparison) -> None:
                 for row in found.evidence
             ],
         )
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{values.show_duration(low)} to {values.show_duration(high)}"
 
 
 def _standing(found: tuple[str, str] | None) -> str:
@@ -86,4 +102,5 @@ def _facts(found: Comparison) -> list[tuple[str, ...]]:
     ]
     rows = [(name, *(tell(each.manifest) for each in found.models)) for name, tell in facts]
     rows.append(("memory is", *(each.basis for each in found.models)))
+    rows.append(("time is", *(each.time_basis for each in found.models)))
     return rows

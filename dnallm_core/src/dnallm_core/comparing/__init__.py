@@ -1,7 +1,8 @@
-"""Models side by side: facts, memory against length, and the published evidence that both have."""
+"""Models side by side: facts, memory and time against length, and the evidence that both have."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 from ..evidence import evidence
 from ..footprint import Records, prediction
 from ..footprint.records import overlay_path
+from ..footprint.time import duration
 from ..manifest.model import ModelManifest
+from ..resources import Resources, this_machine
 from ..selection.requirements import Requirements
 
 LENGTHS = (512, 2_048, 8_192, 32_768, 131_072, 1_000_000)
@@ -17,12 +20,17 @@ LENGTHS = (512, 2_048, 8_192, 32_768, 131_072, 1_000_000)
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One model: its memory in bytes at each length, None beyond what it takes."""
+    """One model: its memory in bytes and seconds a sequence (an interval) at each length.
+
+    None beyond what it takes, and where no time can be told.
+    """
 
     manifest: ModelManifest
     dtype: str
     memory: tuple[int | None, ...]
+    time: tuple[tuple[float, float] | None, ...]
     basis: str
+    time_basis: str
 
     @property
     def id(self) -> str:
@@ -44,12 +52,14 @@ class Comparison:
 
     models: tuple[Column, ...]
     lengths: tuple[int, ...]
+    device: str
     evidence: tuple[Row, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types."""
         return {
             "lengths": list(self.lengths),
+            "device": self.device,
             "models": [
                 {
                     "id": each.id,
@@ -65,6 +75,8 @@ class Comparison:
                     "dtype": each.dtype,
                     "memory_bytes": list(each.memory),
                     "memory_basis": each.basis,
+                    "seconds": [None if pair is None else list(pair) for pair in each.time],
+                    "time_basis": each.time_basis,
                 }
                 for each in self.models
             ],
@@ -86,17 +98,38 @@ def compare(
     *,
     dtype: str | None = None,
     batch: int = 1,
+    resources: Resources | None = None,
     records: Records | None = None,
 ) -> Comparison:
-    """Models side by side, in the order given; memory for ``batch`` sequences on the CPU."""
+    """Models side by side, in the order given; what a batch needs, and a sequence takes, on a device.
+
+    The device is the best of ``resources``, of this machine unless said.
+    """
     records = records or Records(overlay_path())
+    device = (resources or this_machine()).best
     columns = []
     for model in manifests:
-        used = dtype or model.dtypes[0]
-        cost = prediction(model, batch=batch, dtype=used, records=records)
-        memory = tuple(cost.total(length) if _takes(model, length) else None for length in LENGTHS)
-        columns.append(Column(model, used, memory, f"{cost.basis}, in {used}"))
-    return Comparison(tuple(columns), LENGTHS, tuple(_evidence(manifests)))
+        usable = [each for each in model.dtypes if each in device.dtypes] or list(model.dtypes)
+        used = dtype or usable[0]
+        cost = prediction(model, batch=batch, dtype=used, device=device.kind, records=records)
+        memory: list[int | None] = []
+        time: list[tuple[float, float] | None] = []
+        basis = ""
+        for length in LENGTHS:
+            if not _takes(model, length):
+                memory.append(None)
+                time.append(None)
+                continue
+            memory.append(cost.total(length))
+            taken = duration(
+                model, cost, length=length, sequences=1, device=device, dtype=used, batch=batch
+            )
+            basis = taken.basis
+            time.append((taken.low, taken.high) if taken.high < math.inf else None)
+        columns.append(
+            Column(model, used, tuple(memory), tuple(time), f"{cost.basis}, in {used}", basis)
+        )
+    return Comparison(tuple(columns), LENGTHS, device.name, tuple(_evidence(manifests)))
 
 
 def _takes(model: ModelManifest, length: int) -> bool:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..manifest.model import ModelManifest
-from ..resources.machine import Device
+from .measured import growths_of
 from .records import Record, Records
-from .shape import Shape, shape_of
-from .terms import BYTES, Growth, Term, derived, runtime, weights
+from .shape import shape_of
+from .terms import Growth, Term, derived
 from .training import Training, training_terms
 
 SPECIAL_TOKENS = 2  # what tokenizers add at most to one sequence
+_NO_END = 10**12  # bp: longer than any genome
 _NO_RECORDS = Records()
 
 
@@ -49,8 +50,12 @@ class Prediction:
 
     @property
     def basis(self) -> str:
-        """``measured``, where the terms that grow with length were, else ``derived``."""
-        return "measured" if self.record is not None else "derived"
+        """``measured``, ``measured on a relative`` or ``derived``: of the terms that grow with length."""
+        if self.record is None:
+            return "derived"
+        if self.record.relative is not None:
+            return f"measured on {self.record.relative}, scaled by shape"
+        return "measured"
 
     def tokens(self, length: int) -> int:
         """Tokens that ``length`` bp become, special ones included."""
@@ -76,34 +81,58 @@ class Prediction:
         tokens = self.tokens(length)
         share = 1 / max(1, min(devices, self.layers))
         needed = 0
-        for name, constant, linear, square, _ in self.growths:
-            amount = constant + (linear + square * tokens) * tokens
-            needed += math.ceil(amount * share if name in _SPREAD else amount)
+        for name, constant, linear, square, _, after, until in self.growths:
+            if after < tokens <= until:
+                amount = constant + (linear + square * tokens) * tokens
+                needed += math.ceil(amount * share if name in _SPREAD else amount)
         return needed
+
+    def most(self, length: int, devices: int = 1) -> int:
+        """The largest total of any input up to ``length`` bp: longer ones may go through in parts."""
+        found = self.total(length, devices)
+        if self._bends:
+            tokens = self.tokens(length)
+            for bend in self._bends:
+                if bend < tokens:
+                    ending = math.floor((math.floor(bend) - SPECIAL_TOKENS) * self.bases_per_token)
+                    found = max(found, self.total(max(1, ending), devices))
+        return found
+
+    @property
+    def _bends(self) -> list[float]:
+        """Tokens of a row at which another way through begins."""
+        return sorted({each.until for each in self.growths if each.until < math.inf})
 
     def longest(self, memory: int, devices: int = 1) -> int:
         """The most bp that fit into ``memory`` bytes a device; 0 where not one does."""
         share = 1 / max(1, min(devices, self.layers))
+        best, low = 0.0, 0.0
+        for high in (*self._bends, math.inf):
+            best = min(self._most_tokens(memory, share, low, high), high)
+            if best < high:
+                break
+            low = high
+        if low and best <= low:
+            best = low  # all of the way before fits, and nothing of this one
+        if best >= _NO_END:
+            return _NO_END
+        return max(0, math.floor((math.floor(best) - SPECIAL_TOKENS) * self.bases_per_token))
+
+    def _most_tokens(self, memory: int, share: float, low: float, high: float) -> float:
+        """The most tokens that fit, going the way that is gone between two bends."""
         constant = linear = square = 0.0
-        for name, fixed, per_token, per_square, _ in self.growths:
-            part = share if name in _SPREAD else 1.0
-            constant += fixed * part
-            linear += per_token * part
-            square += per_square * part
+        for name, fixed, per_token, per_square, _, after, until in self.growths:
+            if after <= low and high <= until:
+                part = share if name in _SPREAD else 1.0
+                constant += fixed * part
+                linear += per_token * part
+                square += per_square * part
         left = memory - constant - len(self.growths)  # each term is rounded up
         if left <= 0:
-            return 0
+            return 0.0
         if square > 0:
-            tokens = (math.sqrt(linear * linear + 4 * square * left) - linear) / (2 * square)
-        elif linear > 0:
-            tokens = left / linear
-        else:
-            return 10**12
-        return max(0, math.floor((math.floor(tokens) - SPECIAL_TOKENS) * self.bases_per_token))
-
-    def seconds(self, length: int, sequences: int, device: Device, work: float) -> Time:
-        """Time for ``sequences`` sequences of ``length`` bp, batched as predicted for."""
-        return _time(self, length, sequences, device, work)
+            return (math.sqrt(linear * linear + 4 * square * left) - linear) / (2 * square)
+        return left / linear if linear > 0 else float(_NO_END)
 
 
 _SPREAD = frozenset(
@@ -112,15 +141,6 @@ _SPREAD = frozenset(
         "key-value-cache", "recurrent-state",
     }
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Time:
-    """Seconds as an interval, and what it rests on."""
-
-    low: float
-    high: float
-    basis: str
 
 
 def prediction(
@@ -140,10 +160,12 @@ def prediction(
     """
     shape = shape_of(manifest)
     record = _nearest(records.of(manifest), dtype, mode, device)
+    if record is None and mode == "inference":
+        record = _nearest(records.relative_of(manifest), dtype, mode, device)
     if mode == "training" and training not in (None, Training()):
         record = None  # what is measured is training in full
     if record is not None:
-        growths = _from_record(record, shape, batch, dtype, device, cache, manifest.architecture)
+        growths = growths_of(record, shape, manifest.architecture, batch, dtype, device, cache)
     elif mode == "training":
         growths = training_terms(
             shape, manifest.architecture, batch, dtype, device, training or Training()
@@ -215,7 +237,7 @@ def largest_batch(
             manifest, batch=batch, dtype=dtype, mode=mode, device=device,
             records=records, training=training,
         )  # fmt: skip
-        return cost.total(length, devices)
+        return cost.most(length, devices)
 
     one, two = needed(1), needed(2)
     if one > memory:
@@ -237,60 +259,3 @@ def _nearest(records: tuple[Record, ...], dtype: str, mode: str, device: str) ->
         return ((record.device == "cpu") != (kind == "cpu"), record.dtype != dtype)
 
     return min(usable, key=distance, default=None)
-
-
-def _from_record(
-    record: Record,
-    shape: Shape,
-    batch: int,
-    dtype: str,
-    device: str,
-    cache: bool,
-    kind: str,
-) -> tuple[Growth, ...]:
-    scale = BYTES[dtype] / BYTES[record.dtype]
-    if kind not in ("encoder-transformer", "decoder-transformer"):
-        scale = max(scale, (1 + scale) / 2)  # scans and transforms stay in float32
-    basis = record.basis + ("" if dtype == record.dtype else f", scaled to {dtype}")
-    measured = record.terms
-    terms = [weights(shape, dtype)]
-    if "weights" in measured and shape.parameters is None:
-        terms = [Growth("weights", measured["weights"] * scale, 0, 0, basis)]
-    fixed = measured.get("fixed", 0.0) + batch * measured.get("per_row", 0.0) * scale
-    terms.append(Growth("workspace", fixed, 0, 0, basis))
-    terms.append(Growth("activations", 0, batch * measured.get("per_token", 0.0) * scale, 0, basis))
-    if measured.get("per_length"):
-        terms.append(Growth("filters", 0, measured["per_length"] * scale, 0, basis))
-    if measured.get("per_token_squared"):
-        square = batch * measured["per_token_squared"] * scale
-        terms.append(Growth("attention", 0, 0, square, basis))
-    if cache:
-        from .terms import _carried
-
-        terms.extend(_carried(shape, kind, batch, BYTES[dtype], "derived"))
-    if device != "cpu":
-        terms.append(runtime(device))
-    return tuple(terms)
-
-
-def _time(cost: Prediction, length: int, sequences: int, device: Device, work: float) -> Time:
-    """Measured seconds where the record is of this kind of device; else a roofline.
-
-    ``work``: floating-point operations of one sequence. Networks of this kind
-    reach between a tenth and six tenths of a device's peak: that is the interval of a roofline.
-    """
-    tokens = cost.tokens(length)
-    record = cost.record
-    if record is not None and record.seconds and (record.device == "cpu") == (device.kind == "cpu"):
-        seconds = record.seconds
-        one = (
-            seconds.get("fixed", 0.0)
-            + seconds.get("per_token", 0.0) * tokens
-            + seconds.get("per_token_squared", 0.0) * tokens * tokens
-        )
-        return Time(one * sequences * 0.7, one * sequences * 1.5, record.basis)
-    rate = max((value for _, value in device.flops), default=0.0)
-    if not rate:
-        return Time(0.0, math.inf, "no rate of this device is known")
-    one = work * tokens / rate
-    return Time(one * sequences / 0.6, one * sequences / 0.1, "roofline of the device's data sheet")

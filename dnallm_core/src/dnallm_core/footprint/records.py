@@ -1,15 +1,20 @@
 """Measured footprints: a plugin's own file, and over it what a user has measured.
 
 A file is JSON: ``{"schema": 1, "models": {MODEL: [record, ...]}}``. A record holds ``device`` (its
-kind), ``dtype``, ``mode``, ``terms`` (bytes: ``weights``, ``fixed``, ``per_row``, ``per_length`` (a
-token of the length, whatever the rows), ``per_token``, ``per_token_squared``), ``seconds``
-(``fixed``, ``per_token``, ``per_token_squared``), and ``measured`` (device name, versions, date, the
-points as rows, tokens, bytes and seconds, the worst deviations on lengths that were not fitted).
+kind), ``dtype``, ``mode``; ``family``, ``implementation`` and ``shape`` (for relatives, which run the
+same code); ``terms`` (bytes: ``weights``, ``fixed``, ``per_row``, ``per_length`` (a token of the
+length, whatever the rows), ``per_token``, ``per_token_squared``), ``beyond`` (the same for inputs
+longer than each of the shape's bends, null where none was run), ``attention_layers`` (of the network
+as it was built); ``seconds`` (``fixed``, ``per_token``, ``per_token_squared``); and ``measured``
+(device name, versions, date, the points as rows, tokens, bytes and seconds, the worst deviations on
+lengths that were not fitted).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ..manifest.model import ModelManifest
+from .shape import Bend, Shape, shape_of
 
 FILE = "footprints.json"
 
@@ -32,12 +38,20 @@ class Record:
     seconds: Mapping[str, float]
     measured: Mapping[str, Any]
     origin: str
+    implementation: str = ""
+    family: str = ""
+    shape: Shape | None = None
+    attention_layers: int | None = None
+    beyond: tuple[Mapping[str, float] | None, ...] = ()
+    relative: str | None = None  # the model that was measured, where it is not the one asked about
 
     @property
     def basis(self) -> str:
         """Where a number from this record comes from, in a phrase."""
         where = self.measured.get("device_name") or self.device
-        return f"measured on {where} in {self.dtype}" + (f" ({self.origin})" if self.origin else "")
+        whose = f", of {self.relative}, scaled by shape" if self.relative else ""
+        said = f" ({self.origin})" if self.origin else ""
+        return f"measured on {where} in {self.dtype}{whose}{said}"
 
 
 class Records:
@@ -49,14 +63,48 @@ class Records:
 
     def of(self, manifest: ModelManifest) -> tuple[Record, ...]:
         """The records of a model, the most to be trusted first; none where nobody measured."""
-        found = _read_rows(self._given.get(manifest.id, ()), "")
+        return tuple(
+            each
+            for table, origin in self._tables(manifest)
+            for each in _read_rows(table.get(manifest.id, ()), origin)
+        )
+
+    def relative_of(self, manifest: ModelManifest) -> tuple[Record, ...]:
+        """Records of the measured model that is nearest to this one in size and runs the same code."""
+        found: dict[str, tuple[Record, ...]] = {}
+        for table, origin in self._tables(manifest):
+            for name, rows in table.items():
+                if name != manifest.id and name not in found:
+                    kept = [each for each in _read_rows(rows, origin)
+                            if each.implementation == manifest.implementation and each.shape]  # fmt: skip
+                    if kept:
+                        found[name] = tuple(kept)
+        if not found:
+            return ()
+        own = shape_of(manifest)
+
+        def distance(name: str) -> tuple[bool, float, str]:
+            record = found[name][0]
+            assert record.shape is not None
+            other = abs(math.log(own.width / record.shape.width))
+            return (
+                record.family != manifest.family,
+                other + (own.strands != record.shape.strands),
+                name,
+            )
+
+        nearest = min(found, key=distance)
+        return tuple(dataclasses.replace(each, relative=nearest) for each in found[nearest])
+
+    def _tables(self, manifest: ModelManifest) -> list[tuple[Mapping[str, Any], str]]:
+        tables: list[tuple[Mapping[str, Any], str]] = [(self._given, "")]
         if self.overlay is not None:
-            found += _read_rows(_table(self.overlay).get(manifest.id, ()), "yours")
+            tables.append((_table(self.overlay), "yours"))
         if manifest.footprint and manifest.installed:
             path = _inside_plugin(manifest)
             if path is not None:
-                found += _read_rows(_table(path).get(manifest.id, ()), "")
-        return found
+                tables.append((_table(path), ""))
+        return tables
 
 
 def overlay_path() -> Path:
@@ -118,8 +166,28 @@ def _read_rows(rows: Any, origin: str) -> tuple[Record, ...]:
                     },
                     measured=row.get("measured") or {},
                     origin=origin,
+                    implementation=str(row.get("implementation", "")),
+                    family=str(row.get("family", "")),
+                    shape=_read_shape(row.get("shape")),
+                    attention_layers=row.get("attention_layers"),
+                    beyond=tuple(row.get("beyond", ())),
                 )
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             continue
     return tuple(made)
+
+
+_SHAPE_FIELDS = frozenset(each.name for each in dataclasses.fields(Shape))
+
+
+def _read_shape(said: Any) -> Shape | None:
+    """The shape of the model that was measured; None where the record has none that is whole."""
+    if not isinstance(said, Mapping):
+        return None
+    try:
+        known = {name: value for name, value in said.items() if name in _SHAPE_FIELDS}
+        bends = tuple(Bend(*each) for each in said.get("bends", ()))
+        return Shape(**{**known, "guessed": tuple(said.get("guessed", ())), "bends": bends})
+    except TypeError:
+        return None

@@ -19,6 +19,7 @@ A manifest may say it outright::
     fused_attention = true      # false where attention weights are held as a whole
     float32_parameters = 0      # parameters that stay float32 whatever the dtype
     kept = 20_000               # elements a token that one block keeps while it trains, as counted
+    bends = [{ tokens = 16384, of = "batch" }]  # longer inputs (of a row, or all rows) go another way
 
 What it leaves out is looked for in ``config`` under the spellings that configurations use, and else
 derived from what is known. Nothing here knows any model by name.
@@ -29,7 +30,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..manifest.model import ModelManifest
 
@@ -50,9 +51,20 @@ _MEANINGS = {  # spelling -> (name, how early it counts)
     for name, all_ in SPELLINGS.items()
     for place, spelling in enumerate(all_)
 }
-_ATTENTION_LISTS = ("attn_layer_idxs", "attention_layers", "attn_layers", "attn_layer_idx")
+ATTENTION_LISTS = ("attn_layer_idxs", "attention_layers", "attn_layers", "attn_layer_idx")
 _ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attn_pdrop", "attention_dropout")
 _PREFERRED_HEAD_WIDTH = 64
+
+
+class Bend(NamedTuple):
+    """A number of tokens beyond which inputs go through another way: in parts, or with less kept."""
+
+    tokens: int
+    of: str  # "row" or "batch"
+
+    def at(self, rows: int) -> float:
+        """Tokens of one row at which it is."""
+        return self.tokens / rows if self.of == "batch" else float(self.tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +90,7 @@ class Shape:
     attention_dropout: bool
     kept: float | None
     guessed: tuple[str, ...]
+    bends: tuple[Bend, ...] = ()
 
 
 def shape_of(manifest: ModelManifest) -> Shape:
@@ -131,6 +144,7 @@ def shape_of(manifest: ModelManifest) -> Shape:
         ),
         kept=said.get("kept"),
         guessed=tuple(guessed),
+        bends=tuple(Bend(int(each["tokens"]), str(each["of"])) for each in said.get("bends", ())),
     )
 
 
@@ -187,7 +201,7 @@ def _attention_layers(
 ) -> int:
     if "attention_layers" in said:
         return int(said["attention_layers"])
-    for name in _ATTENTION_LISTS:
+    for name in ATTENTION_LISTS:
         if isinstance(config.get(name), (list, tuple)):
             return len(config[name])
     if kind in ("encoder-transformer", "decoder-transformer"):

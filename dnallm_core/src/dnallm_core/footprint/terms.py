@@ -6,6 +6,7 @@ upper estimates, replaced by measured terms where a plugin or a user has measure
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +18,8 @@ CUDA_CONTEXT = 500 * 10**6
 """Driver, kernels and library workspaces of one process on a GPU: about 0.3 to 0.6 GB."""
 CPU_WORKSPACE = 20 * 10**6
 """Thread pools and library workspaces on a CPU, as the measured models show them."""
+CPU_ALLOCATOR = 40 * 10**6
+"""Half of what glibc keeps of freed blocks (up to 32 MB each) on a CPU: 0 to 90 MB, by shape."""
 TRANSFORMER = 1.5
 """What measured transformers hold above the tensors of the widest step."""
 SCAN_CHUNK = 256
@@ -33,16 +36,23 @@ class Term:
 
 
 class Growth(NamedTuple):
-    """One named part as a polynomial of the number of tokens in a sequence, for a given batch."""
+    """One named part as a polynomial of the number of tokens in a sequence, for a given batch.
+
+    It counts where there are more than ``after`` tokens and ``until`` at most.
+    """
 
     name: str
     constant: float
     per_token: float
     per_token_squared: float
     basis: str
+    after: float = 0.0
+    until: float = math.inf
 
     def at(self, tokens: float) -> float:
         """Bytes at a number of tokens."""
+        if not self.after < tokens <= self.until:
+            return 0.0
         return self.constant + (self.per_token + self.per_token_squared * tokens) * tokens
 
 
@@ -60,23 +70,42 @@ def derived(
     terms = [weights(shape, dtype)]
     elements, square = one_block(shape, kind)
     rows = batch * shape.strands
-    terms.append(Growth("activations", 0, rows * elements * size, 0, how))
+    working = [Growth("activations", 0, rows * elements * size, 0, how)]
     if square and shape.attention_layers:
-        terms.append(Growth("attention", 0, 0, rows * square * size, how))
+        working.append(Growth("attention", 0, 0, rows * square * size, how))
     if kind in ("long-convolution", "hybrid"):
-        terms.append(_fourier(shape, rows, how))
+        working.append(_fourier(shape, rows, how))
+    terms.extend(working if not shape.bends else _up_to(shape.bends[0].at(batch), working))
     if kind == "long-convolution":  # the spectra of every layer's filters are kept
         terms.append(Growth("filters", 0, 8 * shape.width * shape.layers, 0, how))
     if kind == "state-space":
         held = rows * SCAN_CHUNK * shape.inner * shape.state * 4 * 3
         terms.append(Growth("state", held, 0, 0, how))
     if cache:
-        terms.extend(_carried(shape, kind, batch, size, how))
+        terms.extend(carried(shape, kind, batch, size, how))
+    elif shape.bends:
+        terms.extend(joined(shape, kind, batch, size, how))
     # The head's product and its sum with the bias are alive together; then they are read in float32.
     logits = batch * shape.vocabulary * (2 * size + (4 if size != 4 else 0))
     terms.append(Growth("logits", 0, logits, 0, how))
     terms.append(runtime(device))
     return tuple(terms)
+
+
+def _up_to(most: float, working: list[Growth]) -> list[Growth]:
+    """What grows up to ``most`` tokens and stays as it is beyond."""
+    held = sum(each.at(most) for each in working)
+    beyond = Growth("working", held, 0, 0, working[0].basis, after=most)
+    return [*(each._replace(until=most) for each in working), beyond]
+
+
+def joined(shape: Shape, kind: str, batch: int, size: int, how: str) -> list[Growth]:
+    """What long inputs that go through in parts keep of each part: answers, then joined, and states."""
+    most = shape.bends[0].at(batch)
+    answers = Growth("joined-parts", 0, 2 * batch * shape.strands * shape.width * size, 0, how)
+    return [
+        each._replace(after=most) for each in (*carried(shape, kind, batch, size, how), answers)
+    ]
 
 
 def weights(shape: Shape, dtype: str) -> Growth:
@@ -126,7 +155,8 @@ def _fourier(shape: Shape, rows: int, how: str) -> Growth:
     return Growth("fft", 0, rows * (2 * spectrum + padded) + spectrum + padded, 0, how)
 
 
-def _carried(shape: Shape, kind: str, batch: int, size: int, how: str) -> list[Growth]:
+def carried(shape: Shape, kind: str, batch: int, size: int, how: str) -> list[Growth]:
+    """The key-value cache and the states that go from token to token."""
     terms = []
     if shape.attention_layers:
         cache = 2 * shape.key_value_heads * shape.head_width * shape.attention_layers * size

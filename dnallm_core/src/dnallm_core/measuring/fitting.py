@@ -7,13 +7,15 @@ x rows x tokens + per_token_squared x rows x tokens^2.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
 TERMS = ("fixed", "per_row", "per_length", "per_token", "per_token_squared")
 FLOOR = 64 * 10**6  # bytes: what allocators and thread pools differ by from run to run
+SQUARE = "per_token_squared"
+SIMPLER = 0.01  # of the bytes: a simpler fit that is as near is preferred
 UNDER = 0.01  # a prediction is lifted until no fitted point lies further above it
 
 
@@ -37,22 +39,35 @@ class Fit:
 
 
 def fit(
-    points: Sequence[Point], held: Sequence[Point], weights: int, terms: Sequence[str] = TERMS
+    points: Sequence[Point],
+    held: Sequence[Point],
+    weights: int,
+    terms: Sequence[str] = TERMS,
+    floor: float = FLOOR,
 ) -> Fit:
     """Fit ``points`` above ``weights`` bytes, and hold the prediction against ``held``.
 
     ``terms``: those that this kind of network has; the others stay zero, so that noise at short
-    lengths is not taken for growth at long ones.
+    lengths is not taken for growth at long ones. Deviations of less than ``floor`` bytes are none.
     """
-    rows = [
-        tuple(
-            value if name in terms else 0.0 for name, value in zip(TERMS, _row(point), strict=True)
-        )
-        for point in points
-    ]
     amounts = [float(max(0, point.bytes - weights)) for point in points]
-    scale = [1.0 / max(point.bytes, FLOOR) for point in points]
-    found = dict(zip(TERMS, solve(rows, amounts, scale), strict=True))
+    scale = [1.0 / max(point.bytes, floor) for point in points]
+    found: dict[str, float] = {}
+    for square in (False, True):  # the square only where nothing simpler tells what was measured
+        rows = [
+            tuple(
+                value if name in terms and (square or name != SQUARE) else 0.0
+                for name, value in zip(TERMS, _row(point), strict=True)
+            )
+            for point in points
+        ]
+        found = dict(zip(TERMS, solve(rows, amounts, scale), strict=True))
+        gaps = (abs(predicted(found, point) + weights - point.bytes) for point in points)
+        if SQUARE not in terms or all(
+            gap <= max(floor, SIMPLER * point.bytes)
+            for gap, point in zip(gaps, points, strict=True)
+        ):
+            break
     lift = max(
         (point.bytes * (1 - UNDER) - weights - predicted(found, point) for point in points),
         default=0.0,
@@ -70,14 +85,15 @@ def fit(
     over = under = 0.0
     for point in held:
         gap = weights + predicted(found, point) - point.bytes
-        if abs(gap) > FLOOR:
+        if abs(gap) > floor:
             over, under = max(over, gap / point.bytes), max(under, -gap / point.bytes)
     return Fit(found, seconds, over, under)
 
 
-def predicted(terms: dict[str, float], point: Point) -> float:
+def predicted(terms: Mapping[str, float], point: Point) -> float:
     """Bytes above the weights."""
-    return sum(terms[name] * value for name, value in zip(TERMS, _row(point), strict=True))
+    row = _row(point)
+    return sum(terms.get(name, 0.0) * value for name, value in zip(TERMS, row, strict=True))
 
 
 def _row(point: Point) -> tuple[float, ...]:

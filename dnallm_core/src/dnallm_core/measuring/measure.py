@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import DnallmError, ResourceError
 from ..footprint import prediction, shape_of
-from ..footprint.shape import SPELLINGS
+from ..footprint.shape import ATTENTION_LISTS, SPELLINGS
 from ..footprint.terms import BYTES
 from ..manifest.model import ModelManifest
 from .fitting import Fit, Point, fit
 
 LENGTHS = (128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)  # tokens
 BATCHES = (1, 4)
+NOISE = 2 * 10**6  # bytes by which two runs differ
 SLOW = 60.0  # seconds of one run after which longer ones are left out
 
 
@@ -33,16 +35,21 @@ class Measurement:
     record: dict[str, Any]
     points: tuple[Point, ...]
     held: tuple[Point, ...]
-    fitted: Fit
+    fits: tuple[Fit | None, ...]
 
     def table(self) -> list[tuple[int, int, int, int, float]]:
         """(rows, tokens, measured, predicted, deviation) of each point that was not fitted."""
         from .fitting import predicted
 
-        weights = int(self.record["terms"]["weights"])
+        weights = int(self.record["measured"]["built"])
         rows = []
         for point in self.held:
-            amount = round(weights + predicted(self.fitted.bytes, point))
+            passed = [tokens / (point.rows if of == "batch" else 1) < point.tokens
+                      for tokens, of in self.record["shape"]["bends"]]  # fmt: skip
+            place = next((place for place, gone in enumerate(passed) if not gone), len(passed))
+            found = self.fits[place]
+            assert found is not None
+            amount = round(weights + predicted(found.bytes, point))
             deviation = (amount - point.bytes) / point.bytes
             rows.append((point.rows, point.tokens, point.bytes, amount, deviation))
         return rows
@@ -56,26 +63,34 @@ def measure(
     mode: str = "inference",
     lengths: Sequence[int] | None = None,
     batches: Sequence[int] = BATCHES,
+    alone: Sequence[int] = (),
     layers: int | None = None,
     memory: int | None = None,
+    changes: Mapping[str, Any] | None = None,
     threads: int | None = None,
     budget: float = 300.0,
+    timed: bool | None = None,
     runner: Runner | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Measurement:
     """Run ``manifest``'s network with random weights over lengths (tokens) and batches, and fit.
 
-    Every other length is fitted, the rest are held against the fit. ``layers``: build so many blocks
-    only (the peak of inference does not depend on their number); ``memory``: bytes that a run may
-    take, by prediction; ``budget``: seconds for all runs.
+    Every other length is fitted, the rest are held against the fit. ``alone``: more lengths, of one
+    row each. ``layers``: build so many blocks
+    only (the peak of inference does not depend on their number; ``changes`` are settings that make
+    them so where no single number does); ``memory``: bytes that a run may take, by prediction;
+    ``budget``: seconds for all runs; ``timed``: whether times count (if the machine is quiet, unless
+    said).
     """
-    changes = _fewer_layers(manifest, layers)
+    changes = {**_fewer_layers(manifest, None if changes else layers), **(changes or {})}
+    timed = _is_quiet() if timed is None else timed
     jobs = [
         (rows, tokens)
         for tokens in (lengths or _lengths(manifest))
         for rows in batches
         if memory is None or _expected(manifest, rows, tokens, dtype, mode, device) <= memory
     ]
+    jobs += [(1, tokens) for tokens in alone]
     jobs.sort(key=lambda job: (job[0] * job[1], job[0]))
     points: list[Point] = []
     first: dict[str, Any] = {}
@@ -87,30 +102,57 @@ def measure(
             job = {
                 "model": manifest.id, "device": device, "dtype": dtype, "mode": mode,
                 "batch": rows, "tokens": tokens, "config": changes,
-                "inputs": list(manifest.inputs), "threads": threads,
-                "repeats": 2 if _is_quiet() else 1,  # the first pass is no time to go by
+                "inputs": list(manifest.inputs), "threads": threads, "repeats": 1, "exact": True,
             }  # fmt: skip
             result = running.run(job)
             first = first or result
-            points.append(Point(rows, tokens, result["bytes"], result["seconds"]))
-            tell(
-                f"{rows} x {tokens:,} tokens: {result['bytes'] / 1e6:,.0f} MB, "
-                f"{result['seconds']:.2f} s"
-            )
+            seconds = result["seconds"]
+            if timed:  # as users run it, and the first pass is no time to go by
+                seconds = running.run({**job, "exact": False, "repeats": 2})["seconds"]
+            points.append(Point(rows, tokens, result["bytes"], seconds))
+            tell(f"{rows} x {tokens:,} tokens: {result['bytes'] / 1e6:,.0f} MB, {seconds:.2f} s")
     if len(points) < 3:
         raise ResourceError(
             f"Only {len(points)} runs of {manifest.id} were possible: too few to fit.",
             hint="Give it more memory or time, or shorter --lengths.",
         )
-    fitted_points, held = _split(points)
-    found = fit(fitted_points, held, first["weights"], _terms(manifest))
-    return Measurement(
-        manifest.id,
-        _record(manifest, found, points, first, device, dtype, mode, layers),
-        tuple(fitted_points),
-        tuple(held),
-        found,
-    )
+    return conclude(manifest, points, first, device, dtype, mode, layers, timed)
+
+
+def conclude(
+    manifest: ModelManifest,
+    points: Sequence[Point],
+    first: Mapping[str, Any],
+    device: str,
+    dtype: str,
+    mode: str,
+    layers: int | None,
+    timed: bool,
+) -> Measurement:
+    """Fit what was run, each way through the network by itself, and make the record of it.
+
+    ``first``: what a run said of itself: ``weights`` as built in bytes, ``device_name``, ``versions``.
+    """
+    bends = shape_of(manifest).bends
+    ways: list[list[Point]] = [[] for _ in range(len(bends) + 1)]
+    for point in points:
+        passed = (bend.at(point.rows) < point.tokens for bend in bends)
+        ways[next((place for place, gone in enumerate(passed) if not gone), len(bends))].append(
+            point
+        )
+    fits: list[Fit | None] = []
+    fitted: list[Point] = []
+    held: list[Point] = []
+    for way in ways:
+        if len({point.tokens for point in way}) < 2:
+            fits.append(None)
+            continue
+        used, kept = _split(way)
+        fits.append(fit(used, kept, int(first["weights"]), _terms(manifest), NOISE))
+        fitted += used
+        held += kept
+    record = _record(manifest, fits, points, first, device, dtype, mode, layers, timed)
+    return Measurement(manifest.id, record, tuple(fitted), tuple(held), tuple(fits))
 
 
 class Runner:
@@ -163,8 +205,8 @@ def _terms(manifest: ModelManifest) -> list[str]:
     terms = ["fixed", "per_row", "per_token"]
     if manifest.architecture in ("long-convolution", "hybrid"):
         terms.append("per_length")  # filters as long as the input
-    if manifest.scaling.memory == "quadratic":
-        terms.append("per_token_squared")
+    if shape_of(manifest).attention_layers:
+        terms.append("per_token_squared")  # masks and biases; scores where they are not fused
     return terms
 
 
@@ -193,7 +235,12 @@ def _fewer_layers(manifest: ModelManifest, layers: int | None) -> dict[str, Any]
         return {}
     for spelling in SPELLINGS["layers"]:
         if isinstance(manifest.config.get(spelling), int):
-            return {spelling: layers}
+            kept = {  # lists that name blocks name those that are left
+                name: [block for block in value if block < layers]
+                for name, value in manifest.config.items()
+                if name.endswith("_idxs") and isinstance(value, (list, tuple))
+            }
+            return {spelling: layers, **kept}
     raise DnallmError(
         f"{manifest.id} does not state its number of layers in a way that can be changed.",
         hint="Leave --layers out.",
@@ -202,29 +249,33 @@ def _fewer_layers(manifest: ModelManifest, layers: int | None) -> dict[str, Any]
 
 def _record(
     manifest: ModelManifest,
-    found: Fit,
+    fits: Sequence[Fit | None],
     points: Sequence[Point],
-    first: dict[str, Any],
+    first: Mapping[str, Any],
     device: str,
     dtype: str,
     mode: str,
     layers: int | None,
+    timed: bool,
 ) -> dict[str, Any]:
-    whole = shape_of(manifest).layers
+    shape = shape_of(manifest)
+    whole = shape.layers
     stretch = whole / layers if layers else 1.0
     weights = first["weights"]
     if layers and manifest.parameters:
         weights = manifest.parameters * BYTES[dtype]
+    seconds = fit(points, (), 0, (), NOISE).seconds
     measured: dict[str, Any] = {
         "device_name": first["device_name"],
         "versions": first["versions"],
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "runs": len(points),
+        "exact": True,
+        "built": first["weights"],
         "points": [[p.rows, p.tokens, p.bytes, _short(p.seconds)] for p in points],
-        "held_over": round(found.over, 4),
-        "held_under": round(found.under, 4),
+        "held_over": round(max(each.over for each in fits if each), 4),
+        "held_under": round(max(each.under for each in fits if each), 4),
     }
-    timed = _is_quiet()
     if not timed:
         measured["seconds"] = "left out: the machine was busy"
     if layers:
@@ -233,15 +284,30 @@ def _record(
         "device": device.partition(":")[0],
         "dtype": dtype,
         "mode": mode,
+        "family": manifest.family,
+        "implementation": manifest.implementation,
+        "shape": dataclasses.asdict(shape),
+        "attention_layers": _attention_layers(manifest, layers, shape.attention_layers),
         "terms": {
             "weights": weights,
-            **{name: _short(value) for name, value in found.bytes.items() if value},
+            **(_shortened(fits[0].bytes) if fits[0] else {}),
         },
-        "seconds": {
-            name: _short(value * stretch) for name, value in found.seconds.items() if value
-        },
+        "beyond": [each and _shortened(each.bytes) for each in fits[1:]],
+        "seconds": {name: _short(value * stretch) for name, value in seconds.items() if value}
+        if timed
+        else {},
         "measured": measured,
     }
+
+
+def _attention_layers(manifest: ModelManifest, layers: int | None, whole: int) -> int:
+    """How many of the blocks that were built attend."""
+    if layers is None:
+        return whole
+    for name in ATTENTION_LISTS:
+        if isinstance(manifest.config.get(name), (list, tuple)):
+            return sum(place < layers for place in manifest.config[name])
+    return min(layers, whole)
 
 
 def _is_quiet() -> bool:
@@ -249,6 +315,10 @@ def _is_quiet() -> bool:
     if not hasattr(os, "getloadavg"):
         return True
     return os.getloadavg()[0] <= 1.2 * (os.cpu_count() or 1)
+
+
+def _shortened(terms: Mapping[str, float]) -> dict[str, float]:
+    return {name: _short(value) for name, value in terms.items() if value}
 
 
 def _short(value: float) -> float:

@@ -56,7 +56,7 @@ def fit(
             records=records,
         )
         for devices in (1, many) if many > 1 else (1,):
-            found = Fit(dtype, device, devices, cost.total(length, devices), cost, length)
+            found = Fit(dtype, device, devices, cost.most(length, devices), cost, length)
             if devices > 1:
                 found = _fewest(found, device.memory)
             if found.memory <= device.memory:
@@ -70,7 +70,7 @@ def fit(
 def _fewest(found: Fit, memory: int) -> Fit:
     """The same on as few devices as suffice."""
     for devices in range(2, found.devices):
-        needed = found.cost.total(found.length, devices)
+        needed = found.cost.most(found.length, devices)
         if needed <= memory:
             return Fit(found.dtype, found.device, devices, needed, found.cost, found.length)
     return found
@@ -100,7 +100,7 @@ def _memory_refusal(
     asked: Requirements, model: ModelManifest, found: Fit, many: int, host: int | None
 ) -> Refusal:
     device, cost = found.device, found.cost
-    needed = cost.total(found.length, many)
+    needed = cost.most(found.length, many)
     batch = f" for a batch of {asked.batch}" if (asked.batch or 1) > 1 else ""
     doing = " to train" if asked.mode == "training" else ""
     spread = f" on each of {many} devices" if many > 1 else ""
@@ -129,7 +129,7 @@ def _memory_fix(asked: Requirements, model: ModelManifest, found: Fit, many: int
         if lighter:
             ways.append(f"with dtype = {lighter[-1]}")
     if not ways:
-        single = values.show_memory(cost.total(found.length, 1))
+        single = values.show_memory(cost.most(found.length, 1))
         ways.append(
             f"needs a device with {single}" if device.is_gpu else f"needs {single} of memory"
         )
@@ -139,12 +139,12 @@ def _memory_fix(asked: Requirements, model: ModelManifest, found: Fit, many: int
 def devices_needed(cost: Prediction, length: int, memory: int) -> int | None:
     """The fewest devices of ``memory`` bytes over which it fits, or None where no number does."""
     most = cost.layers
-    if cost.total(length, most) > memory:
+    if cost.most(length, most) > memory:
         return None
     low, high = 1, most
     while low < high:
         middle = (low + high) // 2
-        if cost.total(length, middle) <= memory:
+        if cost.most(length, middle) <= memory:
             high = middle
         else:
             low = middle + 1

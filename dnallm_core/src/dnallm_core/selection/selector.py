@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from .. import values
 from ..footprint.records import Records
-from ..footprint.work import operations
+from ..footprint.time import Time, duration
 from ..manifest import words
 from ..manifest.model import ModelManifest
 from ..resources.machine import Resources
@@ -154,8 +154,7 @@ def _too_little_evidence(least: str, standing: Standing | None) -> list[Refusal]
 def _too_slow(asked: Requirements, model: ModelManifest, place: Fit) -> list[Refusal]:
     if asked.time is None or asked.sequences is None:
         return []
-    work = operations(model, place.cost.tokens(place.length), asked.mode == "training")
-    time = place.cost.seconds(place.length, asked.sequences, place.device, work)
+    time = _duration(asked, model, place)
     if time.low <= asked.time:
         return []
     share = int(asked.sequences * asked.time / time.low)
@@ -276,14 +275,26 @@ def _cost(place: Fit) -> str:
 
 
 def _time(asked: Requirements, model: ModelManifest, place: Fit) -> str:
-    count = asked.sequences or 1
-    work = operations(model, place.cost.tokens(place.length), asked.mode == "training")
-    time = place.cost.seconds(place.length, count, place.device, work)
+    time = _duration(asked, model, place)
     if time.high == float("inf"):
         return f"time: unknown: {time.basis}"
     return (
         f"time: {values.show_duration(time.low)} to {values.show_duration(time.high)} for "
-        f"{count:,} sequences ({time.basis})"
+        f"{asked.sequences or 1:,} sequences ({time.basis})"
+    )
+
+
+def _duration(asked: Requirements, model: ModelManifest, place: Fit) -> Time:
+    return duration(
+        model,
+        place.cost,
+        length=place.length,
+        sequences=asked.sequences or 1,
+        device=place.device,
+        dtype=place.dtype,
+        batch=asked.batch or 1,
+        training=asked.mode == "training",
+        decoding=asked.task == "generation",
     )
 
 

@@ -107,7 +107,10 @@ def _records(subject: ModelSubject) -> list[dict[str, Any]]:
         raise NotApplicable("no costs are recorded of it")
     try:
         content = json.loads((subject.folder / subject.facts.footprint).read_bytes())
-        return list(content["models"][subject.facts.id])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        records = list(content["models"].get(subject.facts.id, ()))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         require(False, f"{subject.facts.footprint} cannot be used: {type(error).__name__}: {error}")
         raise
+    if not records:
+        raise NotApplicable("no costs are recorded of it")
+    return records
