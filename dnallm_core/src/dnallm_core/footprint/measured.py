@@ -95,7 +95,9 @@ def _scaled(
 ) -> dict[str, float]:
     """A relative's terms for this shape."""
     here, there = _formulas(shape, kind), _formulas(measured, kind)
-    width = shape.width / measured.width  # formulas weigh a head's output too heavily: not below this
+    width = (
+        shape.width / measured.width
+    )  # formulas weigh a head's output too heavily: not below this
     found = {
         name: value * max(here[name] / there[name], width) if there.get(name) else value
         for name, value in terms.items()
