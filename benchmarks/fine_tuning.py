@@ -1,10 +1,10 @@
 """Probes and fine-tuning beside baselines, on real tables and on a planted order of motifs.
 
 `tables`: probe, train, k-mer counts and a small CNN on tables of labelled sequences, each figure
-with its interval. `motifs`: the same two motifs at one spacing in every sequence, the label is which
-comes first: counts of short k-mers are near chance; a small network of each architecture learns it.
-`overhead`: `fine_tune` beside a plain
-`transformers.Trainer` script that does the same work, in this process's own seconds.
+with its interval. `motifs`: the same two motifs in every sequence, the label is whether they stand in
+one order at one spacing: counts of short k-mers are near chance; a small network of each architecture
+learns it. `overhead`: `fine_tune` beside a plain `transformers.Trainer` script that does the same
+work, in this process's own seconds.
 
 The networks are small and their weights RANDOM, but for caduceus-ecoli-tiny, which ships with its
 plugin (trained on one E. coli): the figures say that training works, not how good a published model is.
@@ -151,7 +151,7 @@ def tables(options: argparse.Namespace, scratch: Path) -> None:
 
 def motifs(options: argparse.Namespace, scratch: Path) -> None:
     trial = trial_of(ordered(options.rows), how="random")
-    print(f"the order of two motifs, {options.rows} rows, auroc", flush=True)
+    print(f"the order and spacing of two motifs, {options.rows} rows, auroc", flush=True)
     if not options.families:
         baselines(trial)
     for kind in options.families or NETWORKS:
@@ -255,15 +255,23 @@ def untied(network: nn.Module) -> nn.Module:
 
 
 def ordered(count: int, length: int = 60, gap: int = 6, seed: int = 0) -> Labelled:
-    """A TATA box and a GC box, always ``gap`` apart; the label is which comes first."""
+    """A TATA box and, ``gap`` behind it, a GC box: "yes". "no": the other order, or another gap.
+
+    Every sequence has both motifs once. Of the negatives every second one has them in the other
+    order at the same gap, the others in the same order more than twice as far apart.
+    """
     chooser = random.Random(seed)
     sequences = []
     for number in range(count):
         letters = chooser.choices("ACGT", k=length)
-        first, second = ("TATAAAA", "GGGCGGG") if number % 2 else ("GGGCGGG", "TATAAAA")
-        at = chooser.randrange(length - 14 - gap)
-        letters[at : at + 7] = first
-        letters[at + 7 + gap : at + 14 + gap] = second
+        motifs, between = ["TATAAAA", "GGGCGGG"], gap
+        if number % 4 == 0:
+            motifs.reverse()
+        elif number % 4 == 2:
+            between = 2 * gap + 3
+        at = chooser.randrange(length - 14 - between)
+        letters[at : at + 7] = motifs[0]
+        letters[at + 7 + between : at + 14 + between] = motifs[1]
         sequences.append("".join(letters))
     names = tuple(str(each) for each in range(count))
     targets = np.arange(count) % 2
