@@ -224,6 +224,8 @@ def test_ctrl_c_is_exit_code_130_and_leaves_no_output_that_looks_whole(
         env={**os.environ, "PYTHONPATH": str(laboratory.folder)},
         stderr=subprocess.PIPE,
         text=True,
+        # what a shell starts in the background ignores the signal, and so would what it starts
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     partial = tmp_path / "out.npy.partial"
     deadline = time.monotonic() + 120

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 from dnallm_core.catalog import catalog
 from dnallm_core.loading import build, find_implementation
@@ -9,6 +12,13 @@ from dnallm_core.loading import build, find_implementation
 # The tree of a GPN-Star comes with its weights, and holds no parameters.
 SMALLEST_TREE = {"clades": [0, 1], "in_clade": [0.0, 0.0], "to_clades": [[0.0, 1.0], [1.0, 0.0]],
                  "max_evol_dist": 1.0}  # fmt: skip
+AUTHORS_NAMES = {
+    "width": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "feed_forward": "intermediate_size",
+    "vocabulary": "vocab_size",
+}
 MODELS = [key for key, model in catalog().items() if model.plugin == "dnallm-gpn"]
 
 
@@ -21,7 +31,7 @@ def test_every_published_model_is_listed() -> None:
 def test_parameters_are_counted(name: str) -> None:
     manifest = catalog()[name]
     implementation = find_implementation(manifest)
-    settings = manifest.config or {**manifest.extra["shape"], **SMALLEST_TREE}
+    settings = manifest.config or _authors_names(manifest.extra["shape"])
     network = build(implementation, implementation.read_config(None, settings, None))
     counted = sum(each.numel() for each in network.parameters())
     assert manifest.parameters in (counted, None)
@@ -46,3 +56,7 @@ def test_published_receptive_fields() -> None:
         "gpn-animal-promoter": (4082, 4082),
         "phylogpn": (240, 240),
     }
+
+
+def _authors_names(shape: Mapping[str, int]) -> dict[str, Any]:
+    return {**{AUTHORS_NAMES[word]: size for word, size in shape.items()}, **SMALLEST_TREE}
