@@ -27,7 +27,8 @@ def takes(name):
         return False
 
 
-POOR = [True] if takes("poor") else []
+POOR = []
+(FOLDER / f"here-{os.getpid()}").write_text("")
 if takes("old"):
     version = metadata.version
     metadata.version = lambda name: "0.0" if name == "toy-plugin" else version(name)
@@ -41,6 +42,8 @@ class Toy(Toy):
 
     def token_states(self, inputs, layer=-1):
         CALLS[0] += 1
+        while (FOLDER / "together").exists() and len(list(FOLDER.glob("here-*"))) < 2:
+            time.sleep(0.1)
         if (FOLDER / "slow").exists():
             (FOLDER / f"busy-{socket.gethostname()}-{os.getpid()}").write_text("")
             time.sleep(1)

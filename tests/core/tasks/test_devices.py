@@ -85,7 +85,7 @@ def test_workers_that_die_again_and_again_end_the_run_which_goes_on_later(
 
 @pytest.mark.environment
 def test_a_worker_out_of_memory_goes_on_with_smaller_batches(mischief):
-    mischief("poor")
+    mischief("poor-worker")
     with pytest.warns(UserWarning, match="Memory ran out; going on with batches of"):
         assert run([*EMBED, "-o", "o.npz", "--devices", "cpu:2"]) == 0
     _one()
@@ -103,7 +103,7 @@ def test_a_worker_out_of_memory_goes_on_with_smaller_batches(mischief):
     ],
 )
 def test_a_worker_with_other_weights_or_versions_is_refused(mischief, capsys, what, said):
-    mischief(what)
+    mischief(what, "together", "slow")  # or one is done before the other is there
     assert run([*EMBED, "-o", "o.npz", "--devices", "cpu:2"]) == 2
     assert said in capsys.readouterr().err
     assert not Path("o.npz").exists()
