@@ -192,7 +192,8 @@ def _key(
 
     Tiers B and C go by percentile, then cost.
 
-    Without evidence: training domain, the rules of thumb, resolution, cost.
+    Without evidence: training domain, the rules of thumb, resolution, what is installed (the cost
+    of what is not is known less exactly), cost.
     """
     domain = _wanted_domain(asked)
     foreign = 0.0 if domain is None or domain in model.trained_on.domains else 1.0
@@ -204,7 +205,8 @@ def _key(
         return (_TIERS[tier], -round(standing.score, 2), cost, model.id)
     broken = float(sum(not rule.kept for rule in defaults(asked, model)))
     coarse = float(asked.task in _FINE and (model.resolution or 99.0) > 1.0)
-    return (_TIERS[tier], foreign, broken, coarse, cost, model.id)
+    absent = float(not model.installed)
+    return (_TIERS[tier], foreign, broken, coarse, absent, cost, model.id)
 
 
 def _decision(
