@@ -20,9 +20,11 @@ from .divided import divided
 from .output import say
 from .running import (
     Readings,
+    add_figure,
     add_input,
     add_model,
     add_output,
+    add_region,
     finish,
     input_settings,
     open_genome,
@@ -42,10 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     add_model(parser)
     add_input(parser)
-    parser.add_argument(
-        "--region", action="append", default=[], metavar="CONTIG:FIRST-LAST",
-        help="of --genome; 1-based, both included; may be repeated",
-    )  # fmt: skip
+    add_region(parser, "of --genome; 1-based, both included; may be repeated")
     parser.add_argument("--target", metavar="NAME", help="a trained model's class, label or target")
     parser.add_argument(
         "--position",
@@ -59,9 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="or gradient-x-input: one pass, no integral",
     )
     parser.add_argument("--steps", type=int, default=64, help="of the integral (default: 64)")
-    parser.add_argument(
-        "--figure", metavar="FILE", type=Path, help="draw the letters: .png or .svg"
-    )
+    add_figure(parser, "the letters")
     add_output(parser, ".tsv .csv .parquet .npz .zarr .bw")
 
 

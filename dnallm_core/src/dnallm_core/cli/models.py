@@ -43,16 +43,7 @@ def run(options: argparse.Namespace) -> int:
         )
     else:
         print_table(
-            (
-                "MODEL",
-                "DIRECTION",
-                "MAX LENGTH",
-                "TIME",
-                "PARAMETERS",
-                "TRAINED ON",
-                "TIER",
-                "GET IT WITH",
-            ),
+            _COLUMNS,
             [
                 (
                     row["id"],

@@ -212,6 +212,18 @@ def input_settings(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def add_region(parser: argparse.ArgumentParser, which: str) -> None:
+    """Add ``--region``; ``which`` says of what."""
+    parser.add_argument(
+        "--region", action="append", default=[], metavar="CONTIG:FIRST-LAST", help=which
+    )
+
+
+def add_figure(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add ``--figure``; ``what`` is drawn."""
+    parser.add_argument("--figure", metavar="FILE", type=Path, help=f"draw {what}: .png or .svg")
+
+
 def regions_of(options: argparse.Namespace, genome: Genome) -> list[Region]:
     """The regions that ``--region`` and ``--regions`` name, each inside its contig."""
     from dataclasses import replace

@@ -8,13 +8,14 @@ dnallm scan MODEL --genome genome.fa --region chr1:1001-2000 -o scan.vcf.gz --fi
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from .divided import divided
 from .running import (
+    add_figure,
     add_genome,
     add_model,
     add_output,
+    add_region,
     finish,
     open_alignment_of,
     open_genome,
@@ -27,19 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the flags."""
     add_model(parser)
     add_genome(parser)
-    parser.add_argument(
-        "--region", action="append", default=[], metavar="CONTIG:FIRST-LAST",
-        help="1-based, both included, or a whole contig; may be repeated",
-    )  # fmt: skip
+    add_region(parser, "1-based, both included, or a whole contig; may be repeated")
     parser.add_argument("--regions", metavar="FILE", help="BED or GFF")
     parser.add_argument(
         "--marginal", default="masked", choices=["masked", "wild-type"],
         help="masked: each base masked in turn; wild-type: all bases of a window from one pass "
         "without a mask, for whole genomes",
     )  # fmt: skip
-    parser.add_argument(
-        "--figure", metavar="FILE", type=Path, help="draw a heat map and a logo: .png or .svg"
-    )
+    add_figure(parser, "a heat map and a logo")
     add_output(parser, ".tsv .tsv.gz .csv .vcf .vcf.gz .parquet .npz .zarr .bw")
 
 
