@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from .trial import Trial
 
 if TYPE_CHECKING:
     import torch
+
+    Train = Callable[[Labelled, Labelled, Labelled, int, int], tuple[NDArray[np.float64], int]]
+    """Training, validation and test rows, seed, epochs; predictions, and the epoch they are of."""
 
 LONGEST_KMER = 5
 _CODES = np.full(256, 4, dtype=np.int64)
@@ -68,16 +71,62 @@ def convolution_baseline(
     trial: Trial, *, seed: int = 0, epochs: int = 40
 ) -> tuple[NDArray[np.float64], dict[str, Any]]:
     """Predictions of the test rows by a small convolutional net trained from nothing."""
+    return by_pairs(trial, _train, seed, epochs)
+
+
+def by_pairs(
+    trial: Trial, train: Train, seed: int, epochs: int
+) -> tuple[NDArray[np.float64], dict[str, Any]]:
+    """A network for each pair of training and test rows; a fifth of the former stops its training."""
     predicted, stopped = [], []
+    data = trial.labelled
     for training, test in trial.pairs:
         (learned, held), *_ = trial.inner_folds(training, 5, seed)
-        data = trial.labelled
-        found, epoch = _train(
+        found, epoch = train(
             data.rows(training[learned]), data.rows(training[held]), data.rows(test), seed, epochs
         )
         predicted.append(found)
         stopped.append(epoch)
     return np.concatenate(predicted), {"epochs": stopped}
+
+
+def fit_early(
+    network: torch.nn.Module,
+    examples: int,
+    loss_of: Callable[[list[int]], torch.Tensor],
+    judged: Callable[[], float],
+    *,
+    rate: float,
+    batch: int,
+    patience: int,
+    epochs: int,
+) -> int:
+    """Train by Adam until ``judged`` has not fallen for ``patience`` epochs; the best one, kept.
+
+    ``loss_of``: the loss of some of the examples, by number. Returns the number of the best epoch.
+    """
+    import torch
+
+    optimiser = torch.optim.Adam(network.parameters(), lr=rate)
+    best, best_epoch, kept = math.inf, 0, network.state_dict()
+    for epoch in range(1, epochs + 1):
+        network.train()
+        order = torch.randperm(examples).tolist()
+        for start in range(0, examples, batch):
+            loss = loss_of(order[start : start + batch])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        network.eval()
+        with torch.no_grad():
+            now = judged()
+        if now < best:
+            best, best_epoch = now, epoch
+            kept = {name: value.clone() for name, value in network.state_dict().items()}
+        elif epoch - best_epoch >= patience:
+            break
+    network.load_state_dict(kept)
+    return best_epoch
 
 
 def _network(outputs: int) -> torch.nn.Module:
@@ -108,26 +157,25 @@ def _train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _network(training.outputs)
-        optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
-        best, kept, best_epoch = math.inf, network.state_dict(), 0
-        for epoch in range(1, epochs + 1):
-            network.train()
-            order = torch.randperm(len(training)).tolist()
-            for start in range(0, len(order), 32):
-                rows = order[start : start + 32]
-                logits = network(one_hot([training.sequences[each] for each in rows]))
-                loss = objective.loss(logits, objective.encoded(training.targets[rows]))
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
+
+        def loss_of(rows: list[int]) -> torch.Tensor:
+            logits = network(one_hot([training.sequences[each] for each in rows]))
+            return objective.loss(logits, objective.encoded(training.targets[rows]))
+
+        def judged() -> float:
             logits = _logits(network, validation)
-            now = float(objective.loss(logits, objective.encoded(validation.targets)))
-            if now < best:
-                best, best_epoch = now, epoch
-                kept = {name: value.clone() for name, value in network.state_dict().items()}
-            elif epoch - best_epoch >= 6:
-                break
-        network.load_state_dict(kept)
+            return float(objective.loss(logits, objective.encoded(validation.targets)))
+
+        best_epoch = fit_early(
+            network,
+            len(training),
+            loss_of,
+            judged,
+            rate=1e-3,
+            batch=32,
+            patience=6,
+            epochs=epochs,
+        )
         return objective.predictions(_logits(network, test)), best_epoch
 
 

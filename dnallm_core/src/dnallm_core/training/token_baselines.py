@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .baselines import codes, one_hot
+from .baselines import by_pairs, codes, fit_early, one_hot
 from .extra import needs
 from .labelled import Labelled
 from .tokens import IGNORED, flat
@@ -42,16 +41,7 @@ def convolution_token_baseline(
     trial: Trial, *, seed: int = 0, epochs: int = 30
 ) -> tuple[NDArray[np.float64], dict[str, Any]]:
     """A small convolutional net with an answer a base, trained from nothing."""
-    found, stopped = [], []
-    for training, test in trial.pairs:
-        (learned, held), *_ = trial.inner_folds(training, 5, seed)
-        data = trial.labelled
-        answers, epoch = _train(
-            data.rows(training[learned]), data.rows(training[held]), data.rows(test), seed, epochs
-        )
-        found.append(answers)
-        stopped.append(epoch)
-    return np.concatenate(found), {"epochs": stopped}
+    return by_pairs(trial, _train, seed, epochs)
 
 
 def _windows(rows: Labelled) -> NDArray[np.float64]:
@@ -84,28 +74,25 @@ def _train(
             nn.Conv1d(4, 64, 11, padding=5), nn.ReLU(), nn.Conv1d(64, 64, 9, padding=4), nn.ReLU(),
             nn.Dropout(0.1), nn.Conv1d(64, training.outputs, 1),
         )  # fmt: skip
-        optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
-        best, best_epoch, kept = math.inf, 0, network.state_dict()
-        for epoch in range(1, epochs + 1):
-            network.train()
-            order = torch.randperm(len(training)).tolist()
-            for start in range(0, len(order), 16):
-                rows = training.rows(order[start : start + 16])
-                loss = cross_entropy(network(one_hot(rows.sequences)), padded(rows))
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-            network.eval()
-            with torch.no_grad():
-                now = float(
-                    cross_entropy(network(one_hot(validation.sequences)), padded(validation))
-                )
-            if now < best:
-                best, best_epoch = now, epoch
-                kept = {name: value.clone() for name, value in network.state_dict().items()}
-            elif epoch - best_epoch >= 5:
-                break
-        network.load_state_dict(kept)
+
+        def loss_of(rows: list[int]) -> Tensor:
+            chosen = training.rows(rows)
+            return cross_entropy(network(one_hot(chosen.sequences)), padded(chosen))
+
+        def judged() -> float:
+            answers = network(one_hot(validation.sequences))
+            return float(cross_entropy(answers, padded(validation)))
+
+        best_epoch = fit_early(
+            network,
+            len(training),
+            loss_of,
+            judged,
+            rate=2e-3,
+            batch=16,
+            patience=5,
+            epochs=epochs,
+        )
         found = []
         with torch.no_grad():
             for sequence in test.sequences:
