@@ -66,7 +66,8 @@ def test_a_container_limit_of_version_2_holds(tmp_path: Path) -> None:
     write(tmp_path, "sys/fs/cgroup/slice/box/memory.max", "max\n")
     write(tmp_path, "sys/fs/cgroup/slice/memory.max", "8000000000\n")
     write(tmp_path, "sys/fs/cgroup/slice/memory.current", "3000000000\n")
-    write(tmp_path, "sys/fs/cgroup/slice/memory.stat", "anon 5\ninactive_file 1000000000\n")
+    stat = "anon 1500000000\nfile 1400000000\nshmem 400000000\nslab_unreclaimable 100000000\n"
+    write(tmp_path, "sys/fs/cgroup/slice/memory.stat", stat)
     assert host_memory(tmp_path) == (6_000_000_000, 8_000_000_000)
 
 
@@ -78,6 +79,18 @@ def test_a_container_limit_of_version_1_holds(tmp_path: Path) -> None:
     write(tmp_path, f"{base}/box/memory.usage_in_bytes", "1000000000\n")
     write(tmp_path, f"{base}/memory.limit_in_bytes", str(2**63 - 4096))
     assert host_memory(tmp_path) == (3_000_000_000, 4_000_000_000)
+
+
+def test_files_read_in_groups_below_do_not_fill_a_container_of_version_1(tmp_path: Path) -> None:
+    write(tmp_path, "proc/meminfo", "MemTotal: 64000000 kB\nMemAvailable: 50000000 kB\n")
+    write(tmp_path, "proc/self/cgroup", "4:memory:/box/job\n")
+    base = "sys/fs/cgroup/memory/box"
+    write(tmp_path, f"{base}/memory.limit_in_bytes", "8000000000\n")
+    write(tmp_path, f"{base}/memory.usage_in_bytes", "7990000000\n")
+    of_its_own = "rss 0\nshmem 0\ninactive_file 0\nactive_file 0\n"
+    of_all = "total_rss 900000000\ntotal_shmem 100000000\ntotal_inactive_file 6000000000\n"
+    write(tmp_path, f"{base}/memory.stat", of_its_own + of_all)
+    assert host_memory(tmp_path) == (7_000_000_000, 8_000_000_000)
 
 
 def test_without_a_container_the_kernel_says(tmp_path: Path) -> None:

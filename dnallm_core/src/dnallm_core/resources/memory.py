@@ -77,8 +77,8 @@ def _limits(root: Path) -> list[tuple[int, int]]:
             folder = base.joinpath(*inside[:depth])
             limit = _number(folder / names[0])
             if limit is not None and limit < _UNLIMITED:
-                used = (_number(folder / names[1]) or 0) - _reclaimable(folder / "memory.stat")
-                found.append((limit, max(used, 0)))
+                held = _held(folder / "memory.stat")
+                found.append((limit, _number(folder / names[1]) or 0 if held is None else held))
     return found
 
 
@@ -89,13 +89,25 @@ def _number(path: Path) -> int | None:
         return None
 
 
-def _reclaimable(path: Path) -> int:
-    """Bytes of file cache that the kernel gives back when memory is asked for."""
+# What a group and those below it hold on to. The rest of what is charged to them is file and inode
+# caches, which the kernel gives back when memory is asked for: after an hour of reading files they
+# fill a container to its limit.
+_HELD = {
+    "total_rss": "total_shmem",  # version 1, whose plain names leave out the groups below
+    "anon": "shmem",
+}
+_KERNEL = ("slab_unreclaimable", "kernel_stack", "pagetables", "sock")
+
+
+def _held(path: Path) -> int | None:
+    """Bytes that cannot be reclaimed, or None where the group does not say."""
     try:
-        for line in path.read_text().splitlines():
-            name, _, amount = line.partition(" ")
-            if name in ("inactive_file", "total_inactive_file"):
-                return int(amount)
+        rows = [line.split() for line in path.read_text().splitlines()]
+        table = {row[0]: int(row[1]) for row in rows if len(row) == 2}
     except (OSError, ValueError):
-        pass
-    return 0
+        return None
+    for private, shared in _HELD.items():
+        if private in table:
+            names = (private, shared, *_KERNEL)
+            return sum(table.get(name, 0) for name in names)
+    return None
