@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.utils._python_dispatch
+from dnallm_core.catalog import catalog
 from dnallm_core.errors import CheckpointError
 from dnallm_mamba.caduceus import Caduceus, CaduceusConfig, CaduceusForMaskedLM
 from dnallm_mamba.mamba2 import state_space_dual
@@ -23,23 +25,89 @@ def test_the_expected_outputs_are_reproduced(network, deviation, case, engine, m
     assert worst <= tolerance
 
 
-@pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
-def test_chunks_of_matrix_products_give_the_recurrence(reverse):
-    make = torch.Generator().manual_seed(0)
-    x = torch.randn(2, 150, 3, 4, generator=make)
-    delta = torch.rand(2, 150, 3, generator=make) * 5
-    A = -torch.rand(3, generator=make) * 20
-    B, C = torch.randn(2, 150, 1, 5, generator=make), torch.randn(2, 150, 1, 5, generator=make)
-    state = first = torch.randn(2, 3, 4, 5, generator=make)
-    expected = torch.zeros_like(x)
-    for t in reversed(range(150)) if reverse else range(150):
+def recurrence(x, delta, A, B, C, state, reverse):
+    """Position by position, in the inputs' precision."""
+    each = x.shape[2] // B.shape[2]
+    B, C = (part.repeat_interleave(each, dim=2)[:, :, :, None] for part in (B, C))
+    read = [None] * x.shape[1]
+    for t in reversed(range(x.shape[1])) if reverse else range(x.shape[1]):
         decay = torch.exp(delta[:, t] * A)[..., None, None]
-        drive = (delta[:, t, :, None] * x[:, t])[..., None] * B[:, t, 0, None, None]
-        state = decay * state + drive
-        expected[:, t] = (state * C[:, t, 0, None, None]).sum(-1)
-    y, last = state_space_dual(x, delta, A, B, C, first, reverse)
-    torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(last, state, rtol=1e-4, atol=1e-4)
+        state = decay * state + (delta[:, t, :, None] * x[:, t])[..., None] * B[:, t]
+        read[t] = (state * C[:, t]).sum(-1)
+    return torch.stack(read, 1), state
+
+
+def dual_inputs(length, heads=4, headdim=4, groups=1, states=5):
+    make = torch.Generator().manual_seed(0)
+    return {
+        "x": torch.randn(2, length, heads, headdim, generator=make),
+        "delta": torch.rand(2, length, heads, generator=make) * 5,
+        "A": -torch.rand(heads, generator=make) * 20,
+        "B": torch.randn(2, length, groups, states, generator=make),
+        "C": torch.randn(2, length, groups, states, generator=make),
+        "state": torch.randn(2, heads, headdim, states, generator=make),
+    }
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("reverse", [False, True], ids=["forwards", "backwards"])
+def test_chunks_of_matrix_products_give_the_recurrence_and_its_gradients(reverse, groups):
+    def outcome(function, dtype):
+        given = dual_inputs(150, groups=groups)
+        leaves = {key: value.to(dtype).requires_grad_() for key, value in given.items()}
+        y, last = function(**leaves, reverse=reverse)
+        ((y * torch.linspace(-1, 1, y.numel()).view_as(y)).sum() + (last**2).sum()).backward()
+        return [y, last, *(leaf.grad for leaf in leaves.values())]
+
+    exact, found = outcome(recurrence, torch.float64), outcome(state_space_dual, torch.float32)
+    for right, ours in zip(exact, found, strict=True):
+        scale = right.detach().abs().max().clamp(min=1)
+        assert (ours.double() - right).detach().abs().max() / scale < 1e-5
+
+
+def test_mamba_2_never_holds_a_position_times_a_whole_state():
+    """Three factors in one einsum would: (chunk, headdim, states) for every head."""
+    given = dual_inputs(64, heads=2, headdim=32, states=32)
+    largest = 0
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            nonlocal largest
+            out = function(*args, **(kwargs or {}))
+            if isinstance(out, torch.Tensor):
+                largest = max(largest, out.numel())
+            return out
+
+    with torch.no_grad(), Watch():
+        state_space_dual(**given)
+    assert largest < 2 * 64 * 2 * 32 * 32
+
+
+def test_mamba_2_keeps_for_the_way_back_what_its_manifest_says():
+    """Elements a token of one block more, by widths; the states between chunks among them."""
+    said = catalog().family("plantcad2").extra["shape"]["kept"]
+    width, length, counted = 256, 256, []
+    for layers in (1, 2):
+        config = CaduceusConfig(
+            d_model=width, n_layer=layers, vocab_size=8, rcps=False,
+            ssm_cfg={"layer": "Mamba2", "d_state": 64, "headdim": 64},
+        )  # fmt: skip
+        module = CaduceusForMaskedLM(config).train()
+        weights = {each.untyped_storage().data_ptr() for each in module.parameters()}
+        held = {}
+
+        def note(tensor, held=held, weights=weights):
+            storage = tensor.untyped_storage()
+            if storage.data_ptr() not in weights:
+                held[storage.data_ptr()] = (storage.nbytes() / 4, tensor)
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            module(torch.randint(3, 7, (1, length)))
+        counted.append(sum(count for count, _ in held.values()))
+    states = 2 * 2 * width  # of both directions, 64 x 64 a head and chunk: kept outside these hooks
+    a_token = (counted[1] - counted[0]) / length + states
+    assert a_token / width == pytest.approx(said, rel=0.1)
 
 
 def second_kind():

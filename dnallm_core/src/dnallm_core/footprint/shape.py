@@ -18,7 +18,7 @@ A manifest may say it outright::
     strands = 2                 # copies of the stream (reverse-complement equivariant networks)
     fused_attention = true      # false where attention weights are held as a whole
     float32_parameters = 0      # parameters that stay float32 whatever the dtype
-    kept = 20_000               # elements a token that one block keeps while it trains, as counted
+    kept = 37.6                 # of what one block keeps a token while it trains, in widths, as counted
     bends = [{ tokens = 16384, of = "batch" }]  # longer inputs (of a row, or all rows) go another way
 
 What it leaves out is looked for in ``config`` under the spellings that configurations use, and else

@@ -92,9 +92,9 @@ def kept_by_a_block(
     """(elements a token, elements a position that all rows share, elements a token squared).
 
     As counted on these networks in plain PyTorch, within a fifth (benchmarks/training_memory.py);
-    a manifest may state the first as ``shape.kept``. For transformers the count is that of Korthikanti
-    et al. 2022 (arXiv:2205.05198, section 4.1), without tensor parallelism. Attention with dropout
-    has no fused kernel on a CPU: scores, their mask and their product are kept.
+    a manifest may state the first as ``shape.kept``, in widths. For transformers the count is that of
+    Korthikanti et al. 2022 (arXiv:2205.05198, section 4.1), without tensor parallelism. Attention with
+    dropout has no fused kernel on a CPU: scores, their mask and their product are kept.
     """
     width, wide = shape.width, shape.feed_forward
     queries = (shape.heads + 2 * shape.key_value_heads) * shape.head_width
@@ -111,7 +111,7 @@ def kept_by_a_block(
         found = 4 * width + queries + 2 * shape.heads * shape.head_width + feed
     if not shape.fused_attention or (shape.attention_dropout and dropout_is_unfused):
         square = 3.0 * shape.heads
-    return (shape.kept or found), shared, square
+    return (found if shape.kept is None else shape.kept * width), shared, square
 
 
 def adapter_parameters(shape: Shape, kind: str, rank: int) -> int:

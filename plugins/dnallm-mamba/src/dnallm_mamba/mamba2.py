@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import initialization as init
 
 from .mamba import Carry, in_segments, next_edge
@@ -176,32 +177,51 @@ def state_space_dual(
     ``x`` (batch, length, heads, headdim); ``delta`` (batch, length, heads); ``A`` (heads,),
     negative; ``B``, ``C`` (batch, length, groups, states); ``state`` (batch, heads, headdim,
     states). With ``reverse`` time runs from the right. Decays between two positions are exponentials
-    of differences, never quotients: they cannot overflow.
+    of differences, never quotients: they cannot overflow. With gradients, the states between chunks are
+    kept and what is inside one is computed again on the way back.
     """
     batch, length, heads, headdim = x.shape
-    each = heads // B.shape[2]
+    groups, states = B.shape[2:]
     if state is None:
-        state = x.new_zeros(batch, heads, headdim, B.shape[-1], dtype=torch.float32)
-    exact = torch.float32 if x.device.type == "mps" else torch.float64
+        state = x.new_zeros(batch, heads, headdim, states, dtype=torch.float32)
+    state = state.unflatten(1, (groups, heads // groups))
     out: list[Tensor] = []
     starts = range(0, length, CHUNK)
     for start in reversed(starts) if reverse else starts:
-        chunk = slice(start, min(start + CHUNK, length))
-        values, steps, drive, read = (part[:, chunk].float() for part in (x, delta, B, C))
-        if reverse:
-            values, steps, drive, read = (part.flip(1) for part in (values, steps, drive, read))
-        drive, read = (part.repeat_interleave(each, dim=2) for part in (drive, read))
-        passed = (steps * A).to(exact).cumsum(1).transpose(1, 2)  # (batch, heads, chunk), log
-        between = (passed[..., :, None] - passed[..., None, :]).float()  # from s to t
-        later = torch.ones(between.shape[-2:], dtype=torch.bool, device=x.device).tril()
-        decay = between.masked_fill(~later, -torch.inf).exp()
-        weights = torch.einsum("bthn,bshn->bhts", read, drive) * decay
-        driven = values * steps[..., None]  # delta_t x_t
-        y = torch.einsum("bhts,bshp->bthp", weights, driven)
-        since = passed.float().exp()  # from before the chunk to t
-        y = y + torch.einsum("bthn,bhpn,bht->bthp", read, state, since)
-        until = (passed[..., -1:] - passed).float().exp()  # from s to the chunk's end
-        gained = torch.einsum("bshp,bshn,bhs->bhpn", driven, drive, until)
-        state = state * since[..., -1, None, None] + gained
-        out.append(y.flip(1) if reverse else y)
-    return torch.cat(out[::-1] if reverse else out, dim=1), state
+        part = [each[:, start : start + CHUNK] for each in (x, delta, B, C)]
+        if torch.is_grad_enabled():  # keep the state before a chunk, and make the rest of it again
+            y, state = checkpoint(
+                _chunk, *part, A, state, reverse, use_reentrant=False, preserve_rng_state=False
+            )
+        else:
+            y, state = _chunk(*part, A, state, reverse)
+        out.append(y)
+    return torch.cat(out[::-1] if reverse else out, dim=1), state.flatten(1, 2)
+
+
+def _chunk(
+    x: Tensor, delta: Tensor, B: Tensor, C: Tensor, A: Tensor, state: Tensor, reverse: bool
+) -> tuple[Tensor, Tensor]:
+    """One chunk from the ``state`` (batch, groups, heads of each, headdim, states) before it."""
+    values, steps, drive, read = (each.float() for each in (x, delta, B, C))
+    if reverse:
+        values, steps, drive, read = (each.flip(1) for each in (values, steps, drive, read))
+    split = state.shape[1:3]  # the heads of one group have the same B and C
+    exact = torch.float32 if x.device.type == "mps" else torch.float64
+    passed = (steps * A).to(exact).cumsum(1).unflatten(-1, split)  # logs of decays
+    passed = passed.permute(0, 2, 3, 1)  # (batch, groups, each, chunk)
+    between = (passed[..., :, None] - passed[..., None, :]).float()  # from s to t
+    later = torch.ones(between.shape[-2:], dtype=torch.bool, device=x.device).tril()
+    decay = between.masked_fill(~later, -torch.inf).exp()
+    weights = torch.einsum("btgn,bsgn->bgts", read, drive)[:, :, None] * decay
+    driven = (values * steps[..., None]).unflatten(2, split)  # delta_t x_t
+    y = torch.einsum("bgets,bsgep->btgep", weights, driven)
+    since = passed.float().exp()  # from before the chunk to t
+    before = torch.einsum("btgn,bgepn->btgep", read, state)
+    y = y + before * since.permute(0, 3, 1, 2)[..., None]
+    until = (passed[..., -1:] - passed).float().exp()  # from s to the chunk's end
+    # two factors at a time: three in one einsum would pass by (chunk, headdim, states)
+    arriving = driven * until.permute(0, 3, 1, 2)[..., None]
+    gained = torch.einsum("bsgep,bsgn->bgepn", arriving, drive)
+    y = y.flatten(2, 3)
+    return (y.flip(1) if reverse else y), state * since[..., -1, None, None] + gained
