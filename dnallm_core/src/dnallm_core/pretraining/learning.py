@@ -19,12 +19,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers import PreTrainedModel, TrainerCallback
 
 from ..errors import DiskFullError, IntegrityError, OutputError
+from ..training.base_trainer import BaseTrainer, arguments_for
 from .windows import Letters, Windows
 
 AVERAGED = 0.997
@@ -88,8 +87,8 @@ class Learner(nn.Module):
             average.lerp_(now, 1 - kept)
 
 
-class PretrainingTrainer(Trainer):
-    """A Trainer that stops at a loss that is no number, and whose checkpoints are tensors."""
+class PretrainingTrainer(BaseTrainer):
+    """A Trainer that stops at a loss that is no number."""
 
     model: Learner
 
@@ -125,18 +124,6 @@ class PretrainingTrainer(Trainer):
             fused=self.args.device.type in ("cpu", "cuda"),
         )
         return self.optimizer
-
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        folder = Path(output_dir or str(self.args.output_dir))
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {
-            name: each.detach().cpu().contiguous() for name, each in self.model.named_parameters()
-        }
-        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-
-    def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """Parameters are all there; buffers are made by the network, tied ones by their twins."""
-        assert not load_result.unexpected_keys, load_result.unexpected_keys
 
 
 class Following(TrainerCallback):
@@ -183,11 +170,13 @@ def learn(
     logging.getLogger("transformers").setLevel(logging.ERROR)
     device = network.device
     learner = Learner(network, letters)
-    arguments = TrainingArguments(
-        output_dir=str(work),
+    arguments = arguments_for(
+        work,
+        device,
+        seed=seed,
+        batch=schedule.rows,
+        targets="targets",
         max_steps=schedule.steps,
-        per_device_train_batch_size=schedule.rows,
-        per_device_eval_batch_size=schedule.rows,
         learning_rate=schedule.rate,
         weight_decay=schedule.decay,
         lr_scheduler_type="warmup_stable_decay",
@@ -206,18 +195,7 @@ def learn(
         save_steps=schedule.every,
         logging_steps=max(1, schedule.every // 4),
         logging_nan_inf_filter=False,
-        save_total_limit=1,
-        seed=seed,
-        data_seed=seed,
-        use_cpu=device.type == "cpu",
         bf16=bfloat16,
-        report_to=[],
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        label_names=["targets"],
-        prediction_loss_only=True,
-        dataloader_pin_memory=False,
-        log_level="error",
     )
     trainer = PretrainingTrainer(
         model=learner,
@@ -226,8 +204,6 @@ def learn(
         eval_dataset=held_out,
         callbacks=[Following(learner, say), *callbacks],
     )
-    for each in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(each)
     last = last_whole_checkpoint(work)
     if last is not None:
         _refuse_fallen(last, schedule)

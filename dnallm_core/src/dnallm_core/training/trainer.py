@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_utils import get_last_checkpoint
 
 from ..models.heads import HeadedNetwork, Row
+from .base_trainer import BaseTrainer, arguments_for
 from .objectives import Objective
 
 
@@ -31,22 +31,13 @@ class Learner(nn.Module):
         return {"loss": self.objective.loss(logits, labels), "logits": logits}
 
 
-class LearningTrainer(Trainer):
-    """A Trainer whose checkpoints hold what is trained and nothing else, as safetensors."""
+class LearningTrainer(BaseTrainer):
+    """A Trainer whose checkpoints hold what is trained."""
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        folder = Path(output_dir or self.args.output_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {
-            name: each.detach().cpu().contiguous()
-            for name, each in self.model.named_parameters()
-            if each.requires_grad
-        }
-        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-
-    def _issue_warnings_after_load(self, load_result: Any) -> None:
-        """What is frozen is in no checkpoint, and need not be."""
-        assert not load_result.unexpected_keys, load_result.unexpected_keys
+    def parameters_to_save(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Those that learn."""
+        named = super().parameters_to_save()
+        return ((name, each) for name, each in named if each.requires_grad)
 
 
 class Losses(TrainerCallback):
@@ -86,11 +77,13 @@ def learn(
     """
     device = network.model.device
     steps = max(1, math.ceil(len(training) / (batch * accumulate)) * epochs)
-    arguments = TrainingArguments(
-        output_dir=str(work),
+    arguments = arguments_for(
+        work,
+        device,
+        seed=seed,
+        batch=batch,
+        targets="labels",
         num_train_epochs=epochs,
-        per_device_train_batch_size=batch,
-        per_device_eval_batch_size=batch,
         gradient_accumulation_steps=accumulate,
         learning_rate=rate,
         weight_decay=0.01,
@@ -99,22 +92,11 @@ def learn(
         eval_strategy="epoch",
         save_strategy="epoch",
         logging_strategy="epoch",
-        save_total_limit=1,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
         restore_callback_states_from_checkpoint=True,
-        seed=seed,
-        data_seed=seed,
-        use_cpu=device.type == "cpu",
         bf16=device.type == "cuda" and torch.cuda.is_bf16_supported(),
-        report_to=[],
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        label_names=["labels"],
-        prediction_loss_only=True,
-        dataloader_pin_memory=False,
-        log_level="error",
     )
     trainer = LearningTrainer(
         model=Learner(network, objective),
@@ -126,10 +108,6 @@ def learn(
     )
     # its forward takes any input, and Trainer would leave the mean over accumulated parts to it
     trainer.model_accepts_loss_kwargs = False
-    from transformers.trainer_callback import PrinterCallback, ProgressCallback
-
-    for each in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(each)
     if logs is not None:
         from torch.utils.tensorboard import SummaryWriter
         from transformers.integrations import TensorBoardCallback
