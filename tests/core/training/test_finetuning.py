@@ -154,6 +154,7 @@ def test_logs_for_tensorboard_stay_in_the_folder(toy, write_rows, motif, tmp_pat
 def test_a_folder_that_holds_another_run_is_refused(tmp_path):
     folder = tmp_path / "out"
     begin_run(folder, {"epochs": 3, "rate": 0.1})
+    (folder / "work" / "seed-0" / "checkpoint-10").mkdir(parents=True)
     with pytest.raises(OutputError, match=r"unfinished, with other settings \(epochs\)"):
         begin_run(folder, {"epochs": 4, "rate": 0.1})
     finish_run(folder)
@@ -165,6 +166,22 @@ def test_a_folder_that_holds_another_run_is_refused(tmp_path):
     (other / "thesis.tex").write_text("precious")
     with pytest.raises(OutputError, match="not empty, and holds no run"):
         begin_run(other, {})
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_leaves_its_folder_to_the_next(tmp_path):
+    folder = tmp_path / "out"
+    begin_run(folder, {"layer": 99})
+    (folder / "work").mkdir()
+    (folder / "work" / "parent.safetensors").write_bytes(b"")
+    assert begin_run(folder, {"layer": 1}) is False
+    assert json.loads((folder / "run.json").read_text())["settings"] == {"layer": 1}
+    assert not (folder / "work").exists()
+
+
+def test_a_learning_rate_that_is_none_is_refused():
+    for rate in (-1.0, 0.0, float("nan"), float("inf")):
+        with pytest.raises(RequirementError, match=r"learning rate is above 0, not"):
+            Recipe(rate=rate)
 
 
 def test_unknown_methods_and_missing_libraries_are_sentences(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from dnallm_core.errors import LabelError
+from dnallm_core.errors import LabelError, SequenceError
 from dnallm_core.training.labelled import read_labelled
 
 PLAIN = "sequence,label\nACGT,b\nTTGA,a\nCCCC,b\n"
@@ -96,6 +96,13 @@ def test_labels_that_nothing_can_be_learned_from_are_refused(tmp_path, case):
     text, sentence = BAD[case]
     with pytest.raises(LabelError, match=sentence):
         read_labelled(_write(tmp_path, text))
+
+
+def test_a_row_without_a_sequence_is_refused_or_left_out(tmp_path):
+    path = _write(tmp_path, "sequence,label\nAC,x\n,y\nGG,y\n")
+    with pytest.raises(SequenceError, match=r"Record 2 of train.csv is empty.*--skip-empty"):
+        read_labelled(path)
+    assert read_labelled(path, skip_empty=True).sequences == ("AC", "GG")
 
 
 def test_a_column_that_is_not_there_names_the_nearest(tmp_path):

@@ -32,6 +32,9 @@ def add_labelled(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--column", help="the column of sequences")
     group.add_argument("--name-column", help="the column of names")
+    group.add_argument(
+        "--skip-empty", action="store_true", help="leave out rows without a sequence"
+    )
     group = parser.add_argument_group("what is held back")
     group.add_argument("--test", metavar="FILE", help="labelled sequences to be judged by")
     group.add_argument(
@@ -69,6 +72,7 @@ def read_trial(options: argparse.Namespace, *, number: int | None, share: float 
         "label": options.label,
         "column": options.column,
         "name_column": options.name_column,
+        "skip_empty": options.skip_empty,
     }
     training = read_labelled(options.input, kind=options.kind, group=group, **common)
     test = None if options.test is None else read_labelled(options.test, like=training, **common)

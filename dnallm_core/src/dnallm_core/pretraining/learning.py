@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import PreTrainedModel, TrainerCallback
 
-from ..errors import DiskFullError, IntegrityError, OutputError
+from ..errors import DiskFullError, IntegrityError, OutputError, RequirementError
 from ..training.base_trainer import BaseTrainer, arguments_for
 from .windows import Letters, Windows
 
@@ -42,6 +42,10 @@ class Schedule:
     decay: float = 0.01
     every: int = 100
     """Steps between two checkpoints, and between two looks at held-out windows."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.rate) and self.rate > 0):
+            raise RequirementError(f"A learning rate is above 0, not {self.rate:g}.")
 
     @property
     def warmup(self) -> int:

@@ -50,7 +50,7 @@ class BaseTrainer(Trainer):
 
     def parameters_to_save(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Every parameter, by name."""
-        return self.model.named_parameters()  # type: ignore[no-any-return]
+        return self.model.named_parameters()
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         folder = Path(output_dir or str(self.args.output_dir))

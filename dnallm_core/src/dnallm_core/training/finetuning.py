@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -54,6 +55,11 @@ class Recipe:
         if self.method not in METHODS:
             raise RequirementError(
                 f"There is no method {self.method!r}.", hint=f"One of {', '.join(METHODS)}."
+            )
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise RequirementError(
+                f"A learning rate is above 0, not {self.learning_rate:g}.",
+                hint=f"Of {self.method} the default is {_RATES[self.method]:g}.",
             )
 
     @property
@@ -270,13 +276,14 @@ def _keep(folder: Path, work: Path, entry: Mapping[str, Any]) -> None:
 def begin_run(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> bool:
     """Claim a folder for a run; True where an interrupted run of the same settings goes on.
 
-    Raises OutputError for a folder that holds another run, or anything else.
+    A run that ended before its first checkpoint, as by a flag that the model refuses, is no run: its
+    folder is taken. Raises OutputError for a folder that holds another run, or anything else.
     """
     record = folder / "run.json"
     wanted = json.loads(json.dumps(settings, default=str))
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file; a run needs a folder.")
-    if record.exists() and not overwrite:
+    if record.exists() and not overwrite and not _never_began(folder):
         before = json.loads(record.read_text())
         if before.get("finished"):
             raise OutputError(
@@ -292,7 +299,7 @@ def begin_run(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = Fa
                 hint="Finish it with its own settings, name another folder, or pass --overwrite.",
             )
         return True
-    if folder.is_dir() and any(folder.iterdir()) and not overwrite:
+    if not record.exists() and folder.is_dir() and any(folder.iterdir()) and not overwrite:
         raise OutputError(
             f"{folder} is not empty, and holds no run.",
             hint="Name another folder, or pass --overwrite.",
@@ -301,6 +308,17 @@ def begin_run(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = Fa
     shutil.rmtree(folder / "work", ignore_errors=True)
     record.write_text(json.dumps({"finished": False, "settings": wanted}, indent=1) + "\n")
     return False
+
+
+def _never_began(folder: Path) -> bool:
+    """Whether a run has left its settings and copies of what it began with, and no more."""
+    began = any((folder / "work").glob("seed-*/checkpoint-*"))
+    began = began or any((folder / "work").glob("seed-*/finished.json"))
+    return (
+        not began
+        and {each.name for each in folder.iterdir()} <= {"run.json", "work"}
+        and (not json.loads((folder / "run.json").read_text()).get("finished"))
+    )
 
 
 def finish_run(folder: Path) -> None:

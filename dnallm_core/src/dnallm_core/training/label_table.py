@@ -35,11 +35,18 @@ class LabelTable:
         *,
         column: str | None = None,
         name_column: str | None = None,
+        skip_empty: bool = False,
     ) -> LabelTable:
         """Of a table the columns ``label``; of FASTA what the titles say."""
         source = Path(path).name
         records = tuple(
-            read_records(path, column=column, name_column=name_column, duplicates="keep")
+            read_records(
+                path,
+                column=column,
+                name_column=name_column,
+                duplicates="keep",
+                skip_empty=skip_empty,
+            )
         )
         columns = _label_columns(records[0], list(label), source)
         values = (tuple(_value(record, each, source) for each in columns) for record in records)

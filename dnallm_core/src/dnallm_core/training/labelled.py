@@ -60,6 +60,7 @@ def read_labelled(
     column: str | None = None,
     name_column: str | None = None,
     group: str | None = None,
+    skip_empty: bool = False,
     like: Labelled | None = None,
 ) -> Labelled:
     """Read labelled sequences.
@@ -69,7 +70,8 @@ def read_labelled(
     has as many and all are 0 or 1, a column each. Of FASTA, the label is ``label=VALUE`` in the
     title, or all that follows the name, or what follows the last ``|`` of it. Labels of single bases
     are written as ``tokens`` says. ``kind`` is classification, multi-label, regression or
-    token-classification; without it the values tell. ``like``: labelled
+    token-classification; without it the values tell. ``skip_empty`` leaves rows without a sequence
+    out. ``like``: labelled
     sequences (the training ones) whose kind and classes hold here too.
 
     Raises LabelError, SequenceError.
@@ -78,7 +80,9 @@ def read_labelled(
         raise LabelError(
             f"There is no kind of labels {kind!r}.", hint=f"One of {', '.join(KINDS)}."
         )
-    table = LabelTable.read(path, label, column=column, name_column=name_column)
+    table = LabelTable.read(
+        path, label, column=column, name_column=name_column, skip_empty=skip_empty
+    )
     found_kind = like.kind if like is not None else kind or table.told_kind()
     classes, targets = targets_of(table, found_kind, None if like is None else like.classes)
     found = Labelled(
