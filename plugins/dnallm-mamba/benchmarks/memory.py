@@ -3,6 +3,7 @@
     python memory.py caduceus 131072 [LAYERS]
     python memory.py stream 1000000
     python memory.py command 1000000      # the same as a user's ``dnallm score FILE``
+    python memory.py training             # forward and backward by length, blocks kept or recomputed
 
 Random weights (memory does not depend on them). Run each in a process of its own: the figure is the
 process's highest, printed beside what it was before the work.
@@ -10,6 +11,7 @@ process's highest, printed beside what it was before the work.
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -21,6 +23,7 @@ import numpy as np
 import torch
 from dnallm_core.catalog import catalog
 from dnallm_core.sequences.tokenizers import tokenizer_for
+from dnallm_core.training.recomputation import recompute
 from dnallm_mamba.caduceus import CaduceusConfig, CaduceusForMaskedLM
 from dnallm_mamba.plant_dnamamba import PlantDNAMamba
 
@@ -73,6 +76,39 @@ def command(length: int) -> None:
     print(f"the command itself: {spent.ru_maxrss * 1024 / 1e9:.2f} GB, {spent.ru_utime:.0f} CPU s")
 
 
+def step(length: int, layers: int, again: int) -> None:
+    """One forward and backward pass of Caduceus-Ph, width 256; two short ones first warm up."""
+    config = CaduceusConfig(d_model=256, n_layer=layers, vocab_size=16)
+    module = CaduceusForMaskedLM(config).train()
+    if again:
+        recompute(module)
+    for positions in (64, 64, length):
+        ids = torch.randint(7, 11, (1, positions))
+        if positions == length:
+            print(f"before {highest()}")
+        module(input_ids=ids, labels=ids).loss.backward()
+    print(f"after {highest()}")
+
+
+def training() -> None:
+    """A table: what one step needs above the network and its gradients, in MB."""
+    lengths, layers = (2048, 4096, 8192), (4, 8)
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "1000000"}  # freed blocks are given back
+    for count in layers:
+        for again in (0, 1):
+            row = []
+            for length in lengths:
+                command = [sys.executable, __file__, "step", str(length), str(count), str(again)]
+                done = subprocess.run(command, capture_output=True, text=True, env=environment)
+                said = dict(line.split()[:2] for line in done.stdout.splitlines())
+                row.append(1000 * (float(said["after"]) - float(said["before"])))
+            how = "recomputed" if again else "kept"
+            figures = " ".join(
+                f"{length:,} bp {each:6.0f} MB" for length, each in zip(lengths, row, strict=True)
+            )
+            print(f"{count} blocks, {how:10} {figures}", flush=True)
+
+
 def main() -> None:
     """Do what was asked and print the figures."""
     torch.manual_seed(0)
@@ -80,6 +116,12 @@ def main() -> None:
     begun, before = time.process_time(), highest()
     if sys.argv[1] == "caduceus":
         caduceus(int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 16)
+    elif sys.argv[1] == "step":
+        step(*(int(each) for each in sys.argv[2:]))
+        return
+    elif sys.argv[1] == "training":
+        training()
+        return
     else:
         {"stream": stream, "command": command}[sys.argv[1]](int(sys.argv[2]))
     seconds = time.process_time() - begun

@@ -9,9 +9,11 @@ import pytest
 import torch
 from dnallm_core.checkpoints import CheckpointFolder
 from dnallm_core.errors import CheckpointError
+from dnallm_core.loading import load
 from dnallm_mamba import mamba
 from dnallm_mamba.caduceus import Caduceus, CaduceusConfig, CaduceusForMaskedLM
 from dnallm_mamba.scan import engines
+from safetensors.torch import load_file, save_file
 
 KINDS = ["caduceus/ph", "caduceus/ps"]
 
@@ -184,3 +186,22 @@ def test_another_mixer_than_mamba_1_is_refused(golden, tmp_path):
 def test_a_configuration_without_sizes_is_refused():
     with pytest.raises(CheckpointError, match="lacks n_layer, vocab_size"):
         Caduceus.read_config(None, {"d_model": 8}, None)
+
+
+@pytest.mark.parametrize("kept", ["mamba_fwd", "mamba_rev"])
+def test_a_state_dict_of_one_direction_is_refused_by_the_names_that_lack(golden, tmp_path, kept):
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(golden("caduceus/ps"), folder)
+    path = folder / "model.safetensors"
+    lost = {"mamba_fwd": "mamba_rev", "mamba_rev": "mamba_fwd"}[kept]
+    tensors = {name: each for name, each in load_file(path).items() if lost not in name}
+    path.unlink()
+    save_file(tensors, path)
+    with pytest.raises(CheckpointError, match=rf"{lost}\.conv1d"):
+        load("caduceus", weights=folder, device="cpu")
+
+
+def test_a_sequence_above_the_trained_length_is_warned_of_with_the_figures():
+    model = load("caduceus-ecoli-tiny", device="cpu")
+    with pytest.warns(UserWarning, match=r"1,200 bp .* made for .*about 1,024 bp.* extrapolation"):
+        model.embed("ACGTTGCA" * 150)

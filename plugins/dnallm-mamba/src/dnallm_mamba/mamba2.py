@@ -188,13 +188,12 @@ def state_space_dual(
     out: list[Tensor] = []
     starts = range(0, length, CHUNK)
     for start in reversed(starts) if reverse else starts:
-        part = [each[:, start : start + CHUNK] for each in (x, delta, B, C)]
+        at = slice(start, start + CHUNK)
+        part = x[:, at], delta[:, at], B[:, at], C[:, at], A, state, reverse
         if torch.is_grad_enabled():  # keep the state before a chunk, and make the rest of it again
-            y, state = checkpoint(
-                _chunk, *part, A, state, reverse, use_reentrant=False, preserve_rng_state=False
-            )
+            y, state = checkpoint(_chunk, *part, use_reentrant=False, preserve_rng_state=False)
         else:
-            y, state = _chunk(*part, A, state, reverse)
+            y, state = _chunk(*part)
         out.append(y)
     return torch.cat(out[::-1] if reverse else out, dim=1), state.flatten(1, 2)
 

@@ -128,6 +128,11 @@ def _triton(device_type: str) -> Engine:
         )
     from . import triton_scan
 
+    try:  # it needs a C compiler and a driver that knows its code
+        triton_scan.prove(torch.device(device_type))
+    except Exception as error:
+        words = str(error).strip().splitlines() or [type(error).__name__]
+        raise EngineUnavailableError(f"Triton can build no kernel here: {words[0]}") from error
     return Engine("triton", chunked.convolve, triton_scan.selective_scan)
 
 

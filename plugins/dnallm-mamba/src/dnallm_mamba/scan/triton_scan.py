@@ -30,6 +30,18 @@ CHANNELS = 16
 
 
 @triton.jit
+def _one(out):  # type: ignore[no-untyped-def]
+    tl.store(out, 1.0)
+
+
+def prove(device: torch.device) -> None:
+    """Build and launch the smallest of kernels; raises whatever hinders that (no compiler, no driver)."""
+    out = torch.zeros(1, device=device)
+    _one[(1,)](out)
+    assert out.item() == 1
+
+
+@triton.jit
 def _later(first_decay, first_drive, second_decay, second_drive):  # type: ignore[no-untyped-def]
     return first_decay * second_decay, second_decay * first_drive + second_drive
 
@@ -45,6 +57,15 @@ def _positions(chunk, length, REVERSE: tl.constexpr, CHUNK: tl.constexpr):  # ty
     t = chunk * CHUNK + tl.arange(0, CHUNK)
     there = t < length
     return (length - 1 - t if REVERSE else t), there
+
+
+@triton.jit
+def _following(chunk, length, REVERSE: tl.constexpr, CHUNK: tl.constexpr):  # type: ignore[no-untyped-def]
+    """The position after each of a chunk's, and whether it is in the chunk and exists."""
+    order = tl.arange(0, CHUNK)
+    soon = chunk * CHUNK + order + 1
+    there = (soon < length) & (order < CHUNK - 1)
+    return (length - 1 - soon if REVERSE else soon), there
 
 
 @triton.jit
@@ -67,7 +88,8 @@ def _ends(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """What one chunk adds to what passes it.
 
-    Forwards ``value`` is x, ``side`` B: sum of exp(A (S_end - S_t)) delta_t x_t B_t. Backwards they
+    Forwards ``value`` is x, ``side`` B: sum of exp(A (S_end - S_t)) delta_t x_t B_t, the steps after t
+    summed for themselves: their difference from the whole would lose what is small. Backwards they
     are dL/dy and C: sum of exp(A S_t) dL/dy_t C_t.
     """
     chunk, block, row = tl.program_id(0), tl.program_id(1), tl.program_id(2).to(tl.int64)
@@ -81,17 +103,20 @@ def _ends(  # type: ignore[no-untyped-def]
     read = tl.load(side + both, mask=there[:, None] & deep[None, :], other=0.0).to(tl.float32)
     inner = channels[:, None] * states + n[None, :]
     rates = tl.load(A + inner, mask=wide[:, None] & deep[None, :], other=0.0)
-    passed = tl.cumsum(delta, 0)
-    whole = tl.sum(delta, 0)
     if BACKWARDS:
-        weight = tl.exp(passed[:, :, None] * rates[None])
+        between = tl.cumsum(delta, 0)
     else:
-        weight = tl.exp((whole[None, :] - passed)[:, :, None] * rates[None])
+        soon_at, soon_there = _following(chunk, length, REVERSE, CHUNK)
+        later, _ = _steps(
+            step, mask, row, soon_at, soon_there, channels, length, width, wide, MASKED
+        )
+        between = tl.cumsum(later, 0, reverse=True)
         drive = drive * delta
+    weight = tl.exp(between[:, :, None] * rates[None])
     end = tl.sum(weight * drive[:, :, None] * read[:, None, :], 0)
     kept = ((row * chunks + chunk) * width + channels[:, None]) * states + n[None, :]
     tl.store(ends + kept, end, mask=wide[:, None] & deep[None, :])
-    tl.store(sums + (row * chunks + chunk) * width + channels, whole, mask=wide)
+    tl.store(sums + (row * chunks + chunk) * width + channels, tl.sum(delta, 0), mask=wide)
 
 
 @triton.jit
@@ -185,9 +210,7 @@ def _gradients(  # type: ignore[no-untyped-def]
         (decay, drive + tl.where(opening, decay * state[None], 0.0)), 0, _later
     )
     # flow_t = dL/dh_t = dL/dy_t C_t + decay_{t+1} flow_{t+1}, from the right
-    soon = chunk * CHUNK + order + 1
-    soon_there = (soon < length) & (order < CHUNK - 1)
-    soon_at = length - 1 - soon if REVERSE else soon
+    soon_at, soon_there = _following(chunk, length, REVERSE, CHUNK)
     next_delta, _ = _steps(
         step, mask, row, soon_at, soon_there, channels, length, width, wide, MASKED
     )
