@@ -189,7 +189,7 @@ def test_a_configuration_without_sizes_is_refused():
 
 
 @pytest.mark.parametrize("kept", ["mamba_fwd", "mamba_rev"])
-def test_a_state_dict_of_one_direction_is_refused_by_the_names_that_lack(golden, tmp_path, kept):
+def test_a_state_dict_of_one_direction_is_refused(golden, tmp_path, kept):
     folder = tmp_path / "checkpoint"
     shutil.copytree(golden("caduceus/ps"), folder)
     path = folder / "model.safetensors"
@@ -197,7 +197,7 @@ def test_a_state_dict_of_one_direction_is_refused_by_the_names_that_lack(golden,
     tensors = {name: each for name, each in load_file(path).items() if lost not in name}
     path.unlink()
     save_file(tensors, path)
-    with pytest.raises(CheckpointError, match=rf"{lost}\.conv1d"):
+    with pytest.raises(CheckpointError, match=rf"of one direction alone \({kept}\)"):
         load("caduceus", weights=folder, device="cpu")
 
 

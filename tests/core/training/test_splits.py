@@ -125,6 +125,8 @@ def test_splits_that_cannot_be_made_are_refused():
         held_out(_labelled([base, base, base]), "identity")
     with pytest.raises(RequirementError, match="between 0 and 1"):
         held_out(labelled, "random", share=1.5)
+    with pytest.raises(RequirementError, match="2 folds or more, not in 1"):
+        folds(labelled, np.arange(10), number=1)
 
 
 def test_a_class_that_training_lacks_is_named():

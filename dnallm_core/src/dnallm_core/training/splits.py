@@ -94,6 +94,8 @@ def folds(
     Whole groups are dealt out, large ones first, each to the fold that then is nearest to the mean
     in rows and in the rows of each class. Raises LabelError where there are too few groups.
     """
+    if number < 2:
+        raise RequirementError(f"Rows are held back in 2 folds or more, not in {number}.")
     ids, group = np.unique(groups, return_inverse=True)
     group = group.ravel()
     number = min(number, len(ids))

@@ -444,6 +444,14 @@ class Caduceus(PredictsBases, Embeds, Model):
             raise CheckpointError(
                 f"The tensors are those of another mixer than {cls.mixer}.", hint=cls.elsewhere
             )
+        directions = {"mamba_fwd", "mamba_rev"}
+        there = {each for each in directions if any(f".{each}." in key for key in shapes or ())}
+        if config.bidirectional and len(there) == 1:
+            raise CheckpointError(
+                f"The tensors are of one direction alone ({there.pop()}), and the configuration's "
+                "network reads in both.",
+                hint="Half of the checkpoint is missing; get it again from its authors.",
+            )
         if config.bidirectional_strategy not in ("add", "ew_multiply"):
             raise CheckpointError(
                 f"bidirectional_strategy is {config.bidirectional_strategy!r}; "
