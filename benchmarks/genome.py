@@ -4,7 +4,8 @@
 
 ``embed``: windows of 512 bp, one after another, to Zarr. ``scan``: wild-type marginals of every base,
 both strands, to Parquet. Each runs as a process of its own; its share is the time spent in the
-network's forward pass, by the clock, of all that the command took, imports and loading included.
+network's forward pass, by the clock, of all that the command took, imports and loading included; the
+same of processor time, which other work on the machine leaves alone.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ MODEL = "caduceus-ecoli-tiny"
 
 def one(words: list[str], threads: int) -> None:
     """Run the command in this process and print what it took."""
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), time.process_time()
     import torch
     from dnallm_core.cli import main, running
 
     torch.set_num_threads(threads)
-    inside, tokens = [0.0], [0]
+    inside, busy, tokens = [0.0], [0.0], [0]
     opened = running.open_model
 
     def timed_model(options: Any) -> Any:
@@ -39,11 +40,12 @@ def one(words: list[str], threads: int) -> None:
         forward = model.module.forward
 
         def timed(*arguments: Any, **named: Any) -> Any:
-            start = time.perf_counter()
+            start, used = time.perf_counter(), time.process_time()
             try:
                 return forward(*arguments, **named)
             finally:
                 inside[0] += time.perf_counter() - start
+                busy[0] += time.process_time() - used
                 tokens[0] += named["input_ids"].numel()
 
         model.module.forward = timed
@@ -51,13 +53,15 @@ def one(words: list[str], threads: int) -> None:
 
     running.open_model = timed_model
     code = main.run([*words, "--quiet"])
-    took = time.perf_counter() - began
+    took, used = time.perf_counter() - began, time.process_time() - spent
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     found = {
         "code": code,
         "wall_s": round(took, 1),
         "network_s": round(inside[0], 1),
         "share": round(inside[0] / took, 3),
+        "processor_s": round(used, 1),
+        "processor_share": round(busy[0] / used, 3),
         "tokens": tokens[0],
         "peak_MiB": round(peak),
     }
