@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from dnallm_core.checkpoints import CheckpointFolder
@@ -205,3 +207,13 @@ def test_a_sequence_above_the_trained_length_is_warned_of_with_the_figures():
     model = load("caduceus-ecoli-tiny", device="cpu")
     with pytest.warns(UserWarning, match=r"1,200 bp .* made for .*about 1,024 bp.* extrapolation"):
         model.embed("ACGTTGCA" * 150)
+
+
+def test_one_strand_of_an_equivariant_network_gives_both_strands_distances(golden):
+    model = load("caduceus", weights=golden("caduceus/ps"), device="cpu", dtype="float32")
+    assert model.manifest.reverse_complement == "equivariant"
+    text, variants = "ACGTTGCAACGGTTACAGTACCATG" * 3, [(20, "A", "T"), (30, "T", "TGG")]
+    mean = model.variant_effects(text, variants, window=40, effect="embedding-distance")
+    model.manifest = replace(model.manifest, reverse_complement="none")
+    plain = model.variant_effects(text, variants, window=40, effect="embedding-distance")
+    np.testing.assert_allclose(mean, plain, rtol=1e-4)

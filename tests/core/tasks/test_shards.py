@@ -84,6 +84,7 @@ def _shards(command, output, of, numbers=None):
         ("score toy genome.fa --per-base --window 40 --stride 20", "o.bw"),
         ("variants toy v.vcf --genome genome.fa --window 30", "o.vcf"),
         ("variants toy v.vcf --genome genome.fa --window 30", "o.tsv"),
+        ("variants toy v.vcf --genome genome.fa --window 30 --effect embedding-distance", "o.vcf"),
         ("scan toy --genome genome.fa --region c:20-90 --window 30", "o.tsv"),
         ("generate toy-causal reads.fa --bases 5 --samples 2", "o.fa"),
     ],

@@ -1,7 +1,8 @@
 """Score variants over a genome: log-likelihood of the alternative less the reference's.
 
-Harmful is negative. The input is VCF, BCF, a table with chrom, pos, ref and alt, or lines such as
-chr1:12345:A:G. What cannot be scored is listed with its reason.
+Harmful is negative; with --effect embedding-distance it is minus how far the states move. The input is
+VCF, BCF, a table with chrom, pos, ref and alt, or lines such as chr1:12345:A:G. What cannot be scored is
+listed with its reason.
 
   dnallm variants MODEL variants.vcf --genome genome.fa -o scored.vcf
   dnallm variants MODEL variants.vcf --genome genome.fa --alignment species.maf -o scored.vcf
@@ -33,6 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--on-mismatch", default="error", choices=["error", "report"],
         help="where REF is not what the genome has",
     )  # fmt: skip
+    parser.add_argument(
+        "--effect", default="likelihood", choices=["likelihood", "embedding-distance"],
+        help="the difference of log-likelihoods, or minus the distance of the windows' embeddings",
+    )  # fmt: skip
     add_output(parser, ".tsv .tsv.gz .csv .parquet .npz .vcf .vcf.gz")
 
 
@@ -53,6 +58,7 @@ def run(options: argparse.Namespace) -> int:
             alignment_source=options.alignment,
             window=options.window,
             both_strands=not options.one_strand,
+            effect=options.effect,
             on_mismatch=options.on_mismatch,
             batch_tokens=options.batch_tokens,
             overwrite=options.overwrite,

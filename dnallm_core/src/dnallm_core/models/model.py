@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..sequences.tokenizers import Tokenizer
     from .embedding import TokenEmbeddings
     from .generation import Generated
-    from .variants import VariantLike
+    from .variants import Effect, VariantLike
 
 
 class Model:
@@ -154,8 +154,9 @@ class Model:
         both_strands: bool = True,
         alignment: Alignment | None = None,
         contig: str = "",
+        effect: Effect = "likelihood",
     ) -> NDArray[np.float32]:
-        """Effects (n,) in nats, harmful negative; see ``variants.variant_effects``."""
+        """Effects (n,), harmful negative; see ``variants.variant_effects``."""
         from .variants import variant_effects
 
         return variant_effects(
@@ -166,6 +167,7 @@ class Model:
             both_strands=both_strands,
             alignment=alignment,
             contig=contig,
+            effect=effect,
         )
 
     def generate(

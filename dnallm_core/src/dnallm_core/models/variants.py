@@ -7,7 +7,8 @@ of the two windows' pseudo-log-likelihoods. Causal models: the difference of the
 log-likelihoods, summed over the window; variants near one another share a pass over the reference,
 and an alternative is run from where it parts from it. Models of substitution rates: the difference
 of the two bases' log-rates at the position. Both strands are averaged unless asked otherwise. Which
-window a variant is read in: ``variant_windows``.
+window a variant is read in: ``variant_windows``. In place of likelihoods any model that embeds gives
+minus the distance of embeddings: ``embedding_distances``.
 
 Models of rates and models that read an alignment have no score for anything but substitutions.
 """
@@ -15,14 +16,15 @@ Models of rates and models that read an alignment have no score for anything but
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
-from ..errors import CapabilityError, SequenceError
+from ..errors import CapabilityError, RequirementError, SequenceError
 from ..sequences.alphabet import BASES, normalised
 from .base_likelihoods import log_likelihoods, scores_substitutions
 from .batching import require
 from .carried_differences import carried_differences
 from .contig import Contig
+from .embedding_distances import embedding_distances
 from .likelihood import score
 from .masked_likelihood import base_log_probabilities
 from .protocols import CarriesState, PredictsBases, PredictsRates, TakesAlignment
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from ..sequences.alignment import Alignment
     from .base_likelihoods import Marginal
     from .model import Model
+
+Effect = Literal["likelihood", "embedding-distance"]
+EFFECTS: tuple[str, ...] = get_args(Effect)
 
 
 class VariantLike(Protocol):
@@ -54,6 +59,7 @@ def variant_effects(
     both_strands: bool = True,
     alignment: Alignment | None = None,
     contig: str = "",
+    effect: Effect = "likelihood",
     **limits: int,
 ) -> NDArray[np.float32]:
     """Effects (n,) float32 in nats, in the order of ``variants``.
@@ -63,7 +69,8 @@ def variant_effects(
     the variant that the model sees (see ``variant_windows``; default: that of the model's authors;
     where they state none, 512 bp, or 1,024 for a causal model), never more than the reference or
     what the model takes. ``alignment`` and ``contig`` (the reference's name in it): for models that
-    read one.
+    read one. ``effect``: the model's likelihood of the alternative less that of the reference, or
+    minus the distance of their embeddings (of no unit).
 
     Raises SequenceError where an allele is not what the reference holds, is no sequence, or is one
     that the model has no score for.
@@ -77,6 +84,7 @@ def variant_effects(
         window=window,
         both_strands=both_strands,
         alignment=alignment,
+        effect=effect,
         **limits,
     )
     return effects.astype("float32")
@@ -90,6 +98,7 @@ def contig_effects(
     window: int | None = None,
     both_strands: bool = True,
     alignment: Alignment | None = None,
+    effect: Effect = "likelihood",
     **limits: int,
 ) -> NDArray[np.float64]:
     """Effects (n,) of variants whose alleles are spelt in A, C, G and T, held to the contig already.
@@ -98,8 +107,16 @@ def contig_effects(
     """
     import numpy as np
 
+    check_effect(effect)
     effects = np.full(len(variants), np.nan, dtype=np.float64)
     rest = list(range(len(variants)))
+    if effect == "embedding-distance":
+        rest = [at for at in rest if not why_not(model, *variants[at][1:])]
+        effects[rest] = embedding_distances(
+            model, contig, [variants[at] for at in rest], window=window,
+            both_strands=both_strands, alignment=alignment, **limits,
+        )  # fmt: skip
+        return effects
     if scores_substitutions(model):
         single = [at for at in rest if len(variants[at][1]) == len(variants[at][2]) == 1]
         if single:
@@ -178,6 +195,16 @@ def substitution_effects(
     rows, columns = np.nonzero((np.arange(4) != own[:, None]) & (own >= 0)[:, None])
     effects[rows, columns] = contig_effects(model, contig, asked, **settings)
     return own, effects
+
+
+def check_effect(effect: str) -> None:
+    """Raise RequirementError unless ``effect`` is one of ``EFFECTS``."""
+    if effect not in EFFECTS:
+        raise RequirementError(
+            f"There is no effect {effect!r}.",
+            requirement="effect",
+            hint=f"One of {', '.join(EFFECTS)}.",
+        )
 
 
 def check_marginal(model: Model, marginal: str) -> None:

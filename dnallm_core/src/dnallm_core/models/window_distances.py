@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RequirementError, SequenceError
-from .batching import require
+from .batching import TOKENS_A_BATCH, require
 from .contig import Contig
 from .placed_windows import BASES, PlacedWindows, base_ids, published_window
 from .protocols import Embeds, PredictsBases
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from .model import Model
 
 KINDS = ("influence", "embedding-distance")
-TOKENS = 16_384  # a batch
 
 
 def window_distances(
@@ -46,9 +45,6 @@ def window_distances(
     Raises RequirementError for an unknown ``kind``, CapabilityError where the model cannot, and
     SequenceError where a variant is no substitution of the base that stands there.
     """
-    import numpy as np
-    import torch
-
     if kind not in KINDS:
         raise RequirementError(
             f"There is no score {kind!r}.", requirement="kind", hint=f"One of {', '.join(KINDS)}."
@@ -65,10 +61,30 @@ def window_distances(
                 record=contig,
                 position=position,
             )
-    size = published_window(model) if window is None else window
-    windows = PlacedWindows(model, Contig.of(text, name=contig), window=size, alignment=alignment)
+    return distances_along(
+        model, Contig.of(text, name=contig), variants, kind=kind,
+        window=published_window(model) if window is None else window, alignment=alignment,
+    )  # fmt: skip
+
+
+def distances_along(
+    model: Model,
+    contig: Contig,
+    variants: Sequence[tuple[int, str, str]],
+    *,
+    kind: str,
+    window: int,
+    alignment: Alignment | None = None,
+    strands: Sequence[bool] = (False, True),
+    tokens: int = TOKENS_A_BATCH,
+) -> NDArray[np.float32]:
+    """The same along a contig that the variants are held to already; the mean of ``strands``."""
+    import numpy as np
+    import torch
+
+    windows = PlacedWindows(model, contig, window=window, alignment=alignment)
     order = sorted(range(len(variants)), key=lambda number: variants[number][0])
-    rows = max(1, TOKENS // windows.window)
+    rows = max(1, tokens // windows.window)
     values: list[Any] = []
     letters = "".join(variants[number][2].upper() for number in order)
     done = 0
@@ -78,11 +94,11 @@ def window_distances(
                 places = range(first, min(first + rows, len(stretch.positions)))
                 alternatives = letters[done : done + len(places)]
                 done += len(places)
-                strands = [
+                found = [
                     _distance(model, stretch, places, alternatives, reverse, kind)
-                    for reverse in (False, True)
+                    for reverse in strands
                 ]
-                values.append(((strands[0] + strands[1]) / 2).float().cpu().numpy())
+                values.append(torch.stack(found).mean(0).float().cpu().numpy())
     result = np.empty(len(variants), dtype=np.float32)
     if values:
         result[order] = np.concatenate(values)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from ..models import Model
 from ..models.batching import TOKENS_A_BATCH
 from ..models.contig import Contig
+from ..models.embedding_distances import check_states
 from ..models.placed_windows import fitting
 from ..models.variant_windows import window_size
-from ..models.variants import contig_effects, why_not
+from ..models.variants import Effect, check_effect, contig_effects, why_not
 from ..sequences.alignment import Alignment
 from ..sequences.alphabet import BASES
 from ..sequences.files import Genome, ReferenceCheck, Variant
@@ -42,6 +43,7 @@ def score_variants(
     alignment_source: str | None = None,
     window: int | None = None,
     both_strands: bool = True,
+    effect: Effect = "likelihood",
     on_mismatch: str = "error",
     batch_tokens: int = TOKENS_A_BATCH,
     overwrite: bool = False,
@@ -53,10 +55,14 @@ def score_variants(
     negative; empty where it could not be scored), ``reason`` (why not), ``record`` and ``allele``.
     Nothing is dropped. A ``.vcf`` output is the input's VCF with the effect in INFO; ``.vcf.gz`` and
     ``.tsv.gz`` are in genome order, with an index beside them. ``alignment``: for a model that reads
-    one; ``alignment_source`` is the path that the record names.
+    one; ``alignment_source`` is the path that the record names. ``effect``: see
+    ``models.variants.variant_effects``; a distance of embeddings is no number of nats.
     """
     fitting(model, alignment)
     check_window(model, window)
+    check_effect(effect)
+    if effect == "embedding-distance":
+        check_states(model)
     checks = [ReferenceCheck(genome, on_mismatch=on_mismatch)]
     limit = BatchLimit(batch_tokens)
 
@@ -71,6 +77,7 @@ def score_variants(
             window=window,
             both_strands=both_strands,
             alignment=alignment,
+            effect=effect,
             tokens=most,
         )
 
@@ -108,6 +115,7 @@ def score_variants(
         {
             **genome_settings(genome), **alignment_settings(alignment_source), "window": window,
             "both_strands": both_strands, "on_mismatch": on_mismatch, "batch_tokens": batch_tokens,
+            **({} if effect == "likelihood" else {"effect": effect}),  # older records have no such word
         },
         overwrite=overwrite,
         quiet=quiet,
