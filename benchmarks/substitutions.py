@@ -7,8 +7,8 @@ command wrote. Seconds are wall clock; loading is left out of both.
 
 ``--positions`` scans that many bases in the middle instead of all of them: the work that neighbours
 share is then shared by fewer, so that the rate can only be too low. What a masked model's widest
-stretch costs a base is fixed by its network: on two cores the whole genome takes gpn-brassicales hours
-and gpn-animal-promoter days.
+stretch costs a base is fixed by its network: on two cores the whole genome takes gpn-brassicales
+about 50 minutes and gpn-animal-promoter 20 hours.
 
 The aligned models read a row of the orangutan's genome for each of their species, by a simple rule:
 its circle turned to begin where the human's does (at the same tRNA), then laid along it as in

@@ -6,7 +6,7 @@ import pytest
 import torch
 from dnallm_core.loading import build
 from dnallm_core.models import PredictsMaskedBases
-from dnallm_gpn import _cone
+from dnallm_gpn import _cone, _fast_convolution
 from dnallm_gpn.gpn import GPN
 from dnallm_gpn.gpn_network import GPNConfig
 
@@ -24,6 +24,30 @@ def test_they_equal_one_forward_a_position(golden, name: str, length: int) -> No
         ours = model.masked_logits(ids, positions, 1)
         plain = PredictsMaskedBases.masked_logits(model, ids, positions, 1)
     torch.testing.assert_close(ours, plain, rtol=1e-4, atol=2e-5)
+
+
+@pytest.fixture
+def fast_wherever_it_can(monkeypatch):
+    """Narrow networks' convolutions go the fast way, as wide ones' do."""
+    monkeypatch.setattr(_fast_convolution, "BOOKKEEPING", 0.0)
+    _fast_convolution.plan.cache_clear()
+    yield
+    _fast_convolution.plan.cache_clear()
+
+
+@pytest.mark.usefixtures("fast_wherever_it_can")
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("length", [30, 700])
+def test_so_they_do_by_the_fast_convolution(golden, name: str, length: int) -> None:
+    model = golden(name).model
+    ids = torch.randint(2, 7, (length,), generator=torch.Generator().manual_seed(length))
+    # neighbours and scattered ones, the ends included
+    positions = torch.tensor(sorted({0, 1, 2, length // 3, length // 2, length - 1}))
+    with torch.inference_mode():
+        for wanted in (positions, positions[:3]):
+            ours = model.masked_logits(ids, wanted, 1)
+            plain = PredictsMaskedBases.masked_logits(model, ids, wanted, 1)
+            torch.testing.assert_close(ours, plain, rtol=1e-4, atol=2e-5)
 
 
 def test_the_order_of_positions_is_kept(golden) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..models import Model, PredictsMaskedBases, PredictsRates
+from ..models import Model, PredictsRates
 from ..models.batching import TOKENS_A_BATCH
 from ..models.placed_windows import fitting
 from ..models.variants import check_marginal, substitution_effects
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..models.base_likelihoods import Marginal
 
 PART_POSITIONS = 1024
-PART_SHARED = 16_384  # positions a part where neighbours share work
+PART_SHARED = 16_384  # positions a part where one pass serves thousands of them
 ENDINGS = (
     ".tsv", ".tsv.gz", ".csv", ".csv.gz", ".vcf", ".vcf.gz", ".parquet", ".npz", ".zarr", ".bw",
     ".bigwig",
@@ -117,7 +117,7 @@ def scan_regions(
     def places() -> Iterator[Place]:
         return ((each.contig, at) for each in listed for at in range(each.start, each.end))
 
-    shares = marginal == "wild-type" or isinstance(model, (PredictsRates, PredictsMaskedBases))
+    shares = marginal == "wild-type" or isinstance(model, PredictsRates)
     return job.carry_out(
         lambda: in_parts(places(), lambda _: 1, PART_SHARED if shares else PART_POSITIONS),
         prepare=lambda part: part,
