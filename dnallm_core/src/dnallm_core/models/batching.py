@@ -52,7 +52,7 @@ def encode(
             raise SequenceError(f"{record} is empty.", record=record)
         encoding = model.tokenizer.encode(text, special_tokens=special_tokens)
         check_length(model, model.tokenizer.length(text), len(encoding.ids), record)
-        reached = max((end for _, end in encoding.offsets), default=0)
+        reached = next((end for _, end in reversed(encoding.offsets) if end), 0)
         unknown = model.tokenizer.unknown_id in encoding.ids
         if unknown or reached < model.tokenizer.length(text):
             tell_of_losses(model, text, record)

@@ -48,7 +48,12 @@ def _later(first_decay, first_drive, second_decay, second_drive):  # type: ignor
 
 @triton.jit
 def _softplus(step):  # type: ignore[no-untyped-def]
-    return tl.maximum(step, 0.0) + tl.log(1.0 + tl.exp(-tl.abs(step)))
+    # log(1 + u) of a small u is u, which 1 + u has rounded: the rounding is divided out again
+    u = tl.exp(-tl.abs(step))
+    rounded = 1.0 + u
+    kept = tl.where(rounded == 1.0, 1.0, rounded - 1.0)
+    log1p = tl.where(rounded == 1.0, u, tl.log(rounded) * (u / kept))
+    return tl.maximum(step, 0.0) + log1p
 
 
 @triton.jit
