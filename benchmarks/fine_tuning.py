@@ -107,7 +107,12 @@ def main() -> None:
     parser.add_argument("what", choices=["tables", "motifs", "overhead"])
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--tables", nargs="+", default=[])
-    parser.add_argument("--families", nargs="+", default=[], help="for motifs: architectures")
+    parser.add_argument(
+        "--families",
+        nargs="+",
+        default=[],
+        help="for motifs: architectures; for tables: some of them",
+    )
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--epochs", type=int, help="tables 3, motifs 12")
     parser.add_argument("--seeds", type=int, default=2)
@@ -136,8 +141,10 @@ def tables(options: argparse.Namespace, scratch: Path) -> None:
         figure = FIRST[training.kind]
         print(f"\n{name}: {training.kind}, {len(training)} + {len(test)} rows, {figure}")
         print(f"  {trial.notes[0]}", flush=True)
-        baselines(trial)
-        for family in options.families or TABLE_MODELS:
+        for family in options.families or ("baselines", *TABLE_MODELS):
+            if family == "baselines":
+                baselines(trial)
+                continue
             model = table_model(family)
             methods, _ = probe(model, trial, baselines=False)
             for each in methods:

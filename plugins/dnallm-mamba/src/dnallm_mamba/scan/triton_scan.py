@@ -10,8 +10,8 @@ between them only what each chunk comes down to):
 Gradients take the same three passes with time reversed. S is the running sum of time steps within
 a chunk; decays are exponentials of differences and never exceed 1.
 
-Held against the reference in Triton's interpreter; it has not been timed or run on a GPU by its
-authors.
+Held against the reference in Triton's interpreter, and compiled for GPUs that were not there
+(benchmarks/agreement.py); it has not been timed or run on a GPU by its authors.
 """
 
 from __future__ import annotations
