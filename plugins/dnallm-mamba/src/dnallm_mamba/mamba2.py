@@ -180,16 +180,16 @@ def state_space_dual(
     of differences, never quotients: they cannot overflow. With gradients, the states between chunks are
     kept and what is inside one is computed again on the way back.
     """
-    batch, length, heads, headdim = x.shape
+    batch, _, heads, headdim = x.shape
     groups, states = B.shape[2:]
     if state is None:
         state = x.new_zeros(batch, heads, headdim, states, dtype=torch.float32)
     state = state.unflatten(1, (groups, heads // groups))
     out: list[Tensor] = []
-    starts = range(0, length, CHUNK)
-    for start in reversed(starts) if reverse else starts:
-        at = slice(start, start + CHUNK)
-        part = x[:, at], delta[:, at], B[:, at], C[:, at], A, state, reverse
+    # split at once: the gradient of every slice by itself would be as long as the whole
+    chunks = list(zip(*(each.split(CHUNK, 1) for each in (x, delta, B, C)), strict=True))
+    for values, steps, drive, read in reversed(chunks) if reverse else chunks:
+        part = values, steps, drive, read, A, state, reverse
         if torch.is_grad_enabled():  # keep the state before a chunk, and make the rest of it again
             y, state = checkpoint(_chunk, *part, use_reentrant=False, preserve_rng_state=False)
         else:
