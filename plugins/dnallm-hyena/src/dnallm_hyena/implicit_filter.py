@@ -15,7 +15,10 @@ from torch import Tensor, nn
 
 from .configuration import HyenaDNAConfig
 
-FILTER_MEMORY = 1 << 28  # bytes of filters that one network may keep
+Spectra = Callable[[slice], Tensor]
+
+FILTER_MEMORY = (1 << 28) + (1 << 20)  # bytes of filters that one network may keep; a spectrum has
+# one number more than a power of two
 
 
 class Positions(nn.Module):
@@ -109,7 +112,9 @@ class Decay(nn.Module):
     def forward(self, t: Tensor, which: slice) -> Tensor:
         """Times (taps, 1) -> the window of some channels (channels, taps)."""
         rate = self.deltas[0, 0, which, None].float().abs()  # (channels, 1)
-        return torch.exp(-rate * t.T) + self.SHIFT  # (channels, taps)
+        if torch.is_grad_enabled():
+            return torch.exp(-rate * t.T) + self.SHIFT  # (channels, taps)
+        return (-rate * t.T).exp_().add_(self.SHIFT)
 
 
 class HyenaFilter(nn.Module):
@@ -130,24 +135,36 @@ class HyenaFilter(nn.Module):
         """The first ``count`` taps of every channel, (width, count) float32."""
         return self._keep(("taps", count), 4 * self.width * count, lambda: self._all(count))
 
-    def spectra(self, size: int) -> Callable[[slice], Tensor]:
-        """What gives the real FFTs of some channels' filters: (channels, size / 2 + 1)."""
+    def spectra(self, size: int) -> Callable[[slice], Spectra]:
+        """What gives the filters' real FFTs for a group of channels, and of it for some of them.
+
+        ``spectra(size)(group)(some)``: (channels, size / 2 + 1), where ``some`` counts inside of
+        ``group``. Where the filters are not kept, a group's are made at once: the features, which
+        are wide, are read once for each group.
+        """
         nbytes = 8 * self.width * (size // 2 + 1)
         count = min(size // 2, self.longest)
         if nbytes <= self.memory and not torch.is_grad_enabled():
             kept = self._keep(
                 ("spectra", size), nbytes, lambda: torch.fft.rfft(self._all(count), n=size)
             )
-            return lambda which: kept[which]
+            return lambda group: lambda some: kept[group][some]
         t, features = self._features(count)
-        return lambda which: torch.fft.rfft(self._some(t, features, which), n=size)
+
+        def made(group: slice) -> Spectra:
+            taps = self._some(t, features, group)
+            return lambda some: torch.fft.rfft(taps[some], n=size)
+
+        return made
 
     def _features(self, count: int) -> tuple[Tensor, Tensor]:
         t, z = self.pos_emb(count, self.bias.device)
         return t, self.implicit_filter.features(z.to(self.bias.dtype))
 
     def _some(self, t: Tensor, features: Tensor, which: slice) -> Tensor:
-        return self.implicit_filter.channels(features, which).float() * self.modulation(t, which)
+        taps = self.implicit_filter.channels(features, which).float()
+        window = self.modulation(t, which)
+        return taps * window if torch.is_grad_enabled() else window.mul_(taps)
 
     def _all(self, count: int) -> Tensor:
         return self._some(*self._features(count), slice(0, self.width))

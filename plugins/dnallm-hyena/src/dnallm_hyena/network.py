@@ -23,7 +23,7 @@ from .convolution import blocks, convolve, fft_size
 from .implicit_filter import Decay, HyenaFilter, Sine
 
 GROUP = 1 << 23  # numbers that the projections of one group of channels may fill
-LEAST = 16  # channels of a group at least: the input is read once for each
+LEAST = 32  # channels of a group at least: the input is read once for each group
 
 
 @dataclass
@@ -67,17 +67,17 @@ class HyenaOperator(nn.Module):
         spectrum = self.filter_fn.spectra(size)
         if torch.is_grad_enabled():
             whole = slice(0, width)
-            mixed = self._mix(self._projected(x, whole), whole, spectrum(whole), size)
+            mixed = self._mix(self._projected(x, whole), whole, spectrum(whole)(whole), size)
             return self.out_proj(mixed.to(x.dtype).transpose(1, 2))
         mixed = x.new_empty(batch, width, tokens)
         budget = max(GROUP, LEAST * 3 * batch * tokens)
         for group in blocks(width, 3 * batch * tokens, budget):  # channels projected together
-            parts = self._projected(x, group)
+            parts, filters = self._projected(x, group), spectrum(group)
             for some in blocks(group.stop - group.start, batch * size):  # channels mixed together
                 own = slice(group.start + some.start, group.start + some.stop)
                 inside = [each[:, some] for each in parts]
-                mixed[:, own] = self._mix(inside, own, spectrum(own), size)
-        del parts, inside
+                mixed[:, own] = self._mix(inside, own, filters(some), size)
+        del parts, inside, filters
         return self.out_proj(mixed.transpose(1, 2))
 
     def _projected(self, x: Tensor, which: slice) -> list[Tensor]:
@@ -138,13 +138,14 @@ class HyenaOperator(nn.Module):
         else:
             size = fft_size(total)
             spectrum = self.filter_fn.spectra(size)
-            y = torch.cat(
-                [
-                    convolve(everything[:, some], spectrum(some), size)[..., -tokens:]
-                    for some in blocks(self.width, x.shape[0] * size)
-                ],
-                dim=1,
-            )
+            pieces = []
+            for group in blocks(self.width, total, max(GROUP, LEAST * total)):
+                filters, past = spectrum(group), everything[:, group]
+                pieces += [
+                    convolve(past[:, some], filters(some), size)[..., -tokens:]
+                    for some in blocks(group.stop - group.start, x.shape[0] * size)
+                ]
+            y = torch.cat(pieces, dim=1)
         y = y + signal * self.filter_fn.bias[:, None]
         return self.out_proj((y * gate).to(x.dtype).transpose(1, 2))
 
