@@ -64,7 +64,14 @@ def test_a_missing_part_is_named(folder: Path) -> None:
 
 def test_a_missing_last_part_is_refused(folder: Path) -> None:
     cut(folder, 200_000, 400_000)[2].unlink()
-    with pytest.raises(CheckpointError, match="truncated or its pieces are out of order"):
+    with pytest.raises(CheckpointError, match="truncated") as refused:
+        load(folder)
+    assert "a piece after evo2_1b_base.pt.part1" in refused.value.hint
+
+
+def test_a_missing_first_part_is_named_though_one_is_left(folder: Path) -> None:
+    cut(folder, 300_000)[0].unlink()
+    with pytest.raises(CheckpointError, match="part0 is missing"):
         load(folder)
 
 
@@ -81,7 +88,7 @@ def test_parts_in_the_wrong_order_are_refused(folder: Path) -> None:
     first.rename(folder / "x")
     second.rename(first)
     (folder / "x").rename(second)
-    with pytest.raises(CheckpointError, match="complete and in their order"):
+    with pytest.raises(CheckpointError, match=r"begins in .*part1: its pieces are in the wrong"):
         load(folder)
 
 

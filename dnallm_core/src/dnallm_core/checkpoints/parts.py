@@ -21,6 +21,11 @@ _NUMBER = re.compile(r"^(?P<whole>.+)\.part(?P<number>\d+)$")
 _NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000)
 
 
+def is_part(path: Path) -> bool:
+    """Whether a file is called a piece of another: NAME.part0."""
+    return _NUMBER.match(path.name) is not None
+
+
 def in_order(paths: Iterable[Path]) -> list[Path]:
     """The pieces ``NAME.part0``, ``NAME.part1`` ... of one file, by number.
 
@@ -67,6 +72,11 @@ class JoinedParts(io.RawIOBase):
         """What messages call it."""
         more = f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else ""
         return f"{self.paths[0]}{more}"
+
+    @property
+    def begins(self) -> list[int]:
+        """Where each piece begins in the whole."""
+        return [0, *self._ends[:-1]]
 
     @property
     def size(self) -> int:

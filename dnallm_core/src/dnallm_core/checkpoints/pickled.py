@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .parts import JoinedParts, in_order
+from .parts import JoinedParts, in_order, is_part
 from .restricted import Placeholder, Storage, Stored, unpickled
 
 _ZIP = b"PK\x03\x04"
@@ -79,21 +79,35 @@ def _opened(source: Path | str | Iterable[Path] | JoinedParts) -> JoinedParts:
     if isinstance(source, (str, Path)):
         return JoinedParts([Path(source)])
     paths = [Path(each) for each in source]
-    return JoinedParts(in_order(paths) if len(paths) > 1 else paths)
+    return JoinedParts(in_order(paths) if len(paths) > 1 or is_part(paths[0]) else paths)
 
 
 def _legacy(whole: JoinedParts) -> Any:
     """A file from before torch 1.6, by ``weights_only`` alone."""
+    if len(whole.paths) > 1:
+        raise _unordered(whole)
     try:
-        if len(whole.paths) > 1:
-            raise pickle.UnpicklingError("the first piece does not begin a torch file")
         return torch.load(whole.paths[0], map_location="cpu", weights_only=True)
     except Exception as error:  # whatever the bytes made of the parser
         raise CheckpointError(
             f"{whole.name} is not a file that torch.save wrote, is truncated, or holds objects "
             "that cannot be read without running code.",
-            hint="Pieces of one file must be complete and in their order.",
         ) from error
+
+
+def _unordered(whole: JoinedParts) -> CheckpointError:
+    """What is wrong with pieces of which the first does not begin a file."""
+    hint = "Pieces of one file must be complete and in their order: download them again."
+    starts = [
+        path
+        for path, begin in zip(whole.paths, whole.begins, strict=True)
+        if bytes(whole.buffer(begin, min(begin + 4, whole.size))) == _ZIP
+    ]
+    if starts:
+        said = f"the file begins in {starts[0].name}: its pieces are in the wrong order."
+    else:
+        said = "it does not begin a file that torch.save wrote, nor does another piece."
+    return CheckpointError(f"{whole.paths[0]}: {said}", hint=hint)
 
 
 class _Archive:
@@ -106,10 +120,14 @@ class _Archive:
             with zipfile.ZipFile(whole) as archive:
                 self._records = {each.filename: each for each in archive.infolist()}
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+            in_pieces = is_part(whole.paths[-1])
             raise CheckpointError(
-                f"{whole.name} is truncated or its pieces are out of order: "
+                f"{whole.name} is truncated{' or its pieces are out of order' * in_pieces}: "
                 "the list of its contents, which stands at the end, cannot be found.",
-                hint="Compare the sizes with the published ones and download again.",
+                hint=f"There may be a piece after {whole.paths[-1].name}, or one is cut short: "
+                "compare their sizes with the published ones and download again."
+                if in_pieces
+                else "Compare the size with the published one and download again.",
             ) from error
         pickles = [name for name in self._records if name.rpartition("/")[2] == "data.pkl"]
         if len(pickles) != 1:

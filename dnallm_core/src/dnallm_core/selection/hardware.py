@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .. import values
 from ..footprint.predict import Prediction, prediction
 from ..footprint.records import Records
+from ..footprint.terms import BYTES
 from ..manifest.model import ModelManifest
 from ..resources.machine import Device, Resources
 from .decisions import Refusal
@@ -125,7 +126,11 @@ def _memory_fix(asked: Requirements, model: ModelManifest, found: Fit, many: int
     if device.is_gpu and enough is not None and enough > many:
         ways.append(f"on {enough} such GPUs")
     if asked.dtype:
-        lighter = [each for each in model.dtypes if each in device.dtypes and each != asked.dtype]
+        lighter = [
+            each
+            for each in model.dtypes
+            if each in device.dtypes and BYTES[each] < BYTES[asked.dtype]
+        ]
         if lighter:
             ways.append(f"with dtype = {lighter[-1]}")
     if not ways:
