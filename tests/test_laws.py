@@ -23,7 +23,7 @@ FLOORS = [
     {"training"},
     {"tasks"},
     {"loading", "models", "choosing", "comparing"},
-    {"checkpoints", "weights", "hooks", "quantisation"},
+    {"checkpoints", "weights", "hooks", "quantisation", "spreading"},
     {"selector", "selection", "evidence", "comparing"},
     {"footprint", "resources"},
     {"catalog"},

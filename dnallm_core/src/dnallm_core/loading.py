@@ -16,6 +16,8 @@ from .checkpoints import CheckpointFolder, fill, open_tensors
 from .errors import PluginError, RequirementError, UnknownModelError
 from .manifest.model import ModelManifest
 from .models import Model
+from .spreading import Spread
+from .spreading import check as spreading_check
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +34,8 @@ def load(
     offline: bool | None = None,
     check: bool = True,
     quantisation: str | None = None,
+    device_map: str | Mapping[str, Any] | None = None,
+    offload_folder: str | os.PathLike[str] | None = None,
     zoo: Catalog | None = None,
 ) -> Model:
     """Load a model.
@@ -42,8 +46,9 @@ def load(
     ``device``: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``. ``dtype``:
     ``auto`` (float32 on a CPU; the authors' own where the device has it), ``float32``,
     ``bfloat16``, ``float16``. ``quantisation="int8"``: the weights of linear maps are kept in 8 bits
-    (see ``quantisation``). ``check=False`` skips holding a new download against the authors'
-    numbers.
+    (see ``quantisation``). ``device_map``: in place of ``device``, over several: ``auto`` or
+    accelerate's table, what lies on disk going into ``offload_folder`` (see ``spreading``).
+    ``check=False`` skips holding a new download against the authors' numbers.
 
     Raises UnknownModelError, PluginError, WeightsUnavailableError, IntegrityError, CheckpointError.
     """
@@ -72,10 +77,16 @@ def load(
         manifest.config if own_config else arguments,
         source.shapes,
     )
+    if device_map is not None:
+        device = _one_way(device, device_map, quantisation)
     target, number_format = placement(manifest, device, dtype)
     if quantisation is not None:
         quantising.check(quantisation)
     module = build(implementation, settings)
+    spread = None
+    if device_map is not None:
+        spread = Spread(module, device_map, number_format, offload_folder)
+        target = torch.device(spread.main)
     fill(
         module,
         source,
@@ -84,8 +95,12 @@ def load(
         # whole weights need not fit where the quantised ones go
         device=target if quantisation is None else torch.device("cpu"),
         float32_keys=implementation.float32_keys,
+        put=None if spread is None else spread.put,
     )
     module.eval()
+    if spread is not None:
+        spread.finish(module)
+        provenance["device_map"] = str(spread)
     if quantisation is not None:
         quantising.quantise(module, quantisation)
         module.to(target)
@@ -104,6 +119,25 @@ def load(
     for _plugin, _answer in hooks.each("dnallm_loaded", model=model):
         pass
     return model
+
+
+def _one_way(device: str, device_map: str | Mapping[str, Any], quantisation: str | None) -> str:
+    """The device word that goes with a device map; RequirementError where settings exclude it."""
+    spreading_check(device_map)
+    if device != "auto":
+        raise RequirementError(
+            "Give a device, where one holds the network, or a device map, where several do.",
+            requirement="device_map",
+        )
+    if quantisation is not None:
+        raise RequirementError(
+            "Weights in 8 bits lie on one device: give a quantisation or a device map, not both.",
+            requirement="device_map",
+        )
+    on_gpus = device_map == "auto" or any(
+        each not in ("cpu", "disk") for each in dict(device_map).values()
+    )
+    return "auto" if on_gpus else "cpu"
 
 
 def build(implementation: type[Model], settings: PreTrainedConfig) -> PreTrainedModel:

@@ -29,6 +29,12 @@ def load(name: str, *, zoo: Catalog | None = None, **settings: Any) -> Model:
                 "loaded as it was trained.",
                 requirement="quantisation",
             )
+        if settings.get("device_map") is not None:
+            raise RequirementError(
+                "device_map= goes with models of the zoo; a folder that `dnallm train` wrote is "
+                "loaded onto one device.",
+                requirement="device_map",
+            )
         device, dtype = settings.get("device", "auto"), settings.get("dtype", "auto")
         return load_trained(name, device=device, dtype=dtype, zoo=zoo).model
     return loading.load(name, zoo=zoo, **settings)

@@ -261,6 +261,25 @@ def test_a_folder_that_is_damaged_or_asks_for_foreign_code_is_refused(folder, tm
         load_trained(damaged)
 
 
+def test_training_and_a_trained_folder_take_neither_8_bits_nor_a_device_map(
+    command, folder, write_rows, motif, tmp_path
+):
+    write_rows(motif(20))
+    (tmp_path / "new.fa").write_text(">a\nACGATTACAGT\n")
+    train = ["train", "toy", "train.csv", "--weights", "toy-0", "-o", "again"]
+    classify = ["score", str(folder), "new.fa", "-o", "new.tsv"]
+    for flags, of_training, of_a_folder in (
+        (["--quantise", "int8"], "8 bits do not train", "is loaded as it was trained"),
+        (["--device-map", "auto"], "Training takes one device", "is loaded onto one device"),
+    ):
+        for words, sentence in ((train, of_training), (classify, of_a_folder)):
+            code, _, err = command(*words, *flags)
+            assert code == 2, err
+            assert sentence in err
+    assert not (tmp_path / "again").exists()
+    assert not (tmp_path / "new.tsv").exists()
+
+
 def test_training_and_classifying_by_command(command, write_rows, motif, tmp_path):
     write_rows(motif(60))
     write_rows(motif(20, seed=1), "test.csv")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, cast
 
 from ..errors import CheckpointError
@@ -24,8 +24,12 @@ def fill(
     dtype: torch.dtype,
     device: torch.device | str,
     float32_keys: Sequence[str] = (),
+    put: Callable[[str, Tensor], Tensor] | None = None,
 ) -> None:
     """Give a module built on the meta device its tensors, in place.
+
+    ``put`` takes the place of ``device`` where tensors go to several: it brings the tensor of a name
+    to where it belongs.
 
     Floating tensors become ``dtype``, but for the module keys that match ``float32_keys``. Buffers
     that no checkpoint stores are computed by the module itself (``initialize_weights``).
@@ -91,9 +95,9 @@ def fill(
         if target.is_floating_point():
             keep = any(re.fullmatch(each, name) for each in float32_keys for name in names)
             target = target.to(_float32() if keep else dtype)
-        target = target.to(device)
+        target = put(names[0], target) if put is not None else target.to(device)
         _assign(module, names, wanted[names[0]], target)
-    _compute_the_rest(module, device, group_of)
+    _compute_the_rest(module, device, group_of, put)
 
 
 def _shared_names(module: PreTrainedModel, rules: KeyRules) -> list[list[str]]:
@@ -129,21 +133,27 @@ def _assign(module: nn.Module, names: list[str], old: Tensor, tensor: Tensor) ->
 
 
 def _compute_the_rest(
-    module: PreTrainedModel, device: torch.device | str, group_of: dict[str, list[str]]
+    module: PreTrainedModel,
+    device: torch.device | str,
+    group_of: dict[str, list[str]],
+    put: Callable[[str, Tensor], Tensor] | None,
 ) -> None:
     """Materialise what is still on meta and let the network compute it."""
     import torch
 
+    def made(name: str, like: Tensor) -> Tensor:
+        if put is None:
+            return torch.empty_like(like, device=device)
+        return put(name, like)
+
     for prefix, owner in module.named_modules():
         for leaf, buffer in owner._buffers.items():
             if buffer is not None and buffer.is_meta:
-                owner._buffers[leaf] = torch.empty_like(buffer, device=device)
+                owner._buffers[leaf] = made(f"{prefix}.{leaf}".lstrip("."), buffer)
         for leaf, parameter in owner._parameters.items():
             if parameter is not None and parameter.is_meta:  # not in the state dict, or computed
                 name = f"{prefix}.{leaf}".lstrip(".")
-                value = torch.nn.Parameter(
-                    torch.empty_like(parameter, device=device), requires_grad=False
-                )
+                value = torch.nn.Parameter(made(name, parameter), requires_grad=False)
                 for shared in group_of.get(name, [name]):
                     shared_owner, _, shared_leaf = shared.rpartition(".")
                     module.get_submodule(shared_owner)._parameters[shared_leaf] = value
@@ -166,12 +176,20 @@ def _shape(shape: Sequence[int]) -> str:
     return " x ".join(str(each) for each in shape) if len(shape) else "a single number"
 
 
+SHOWN = 20  # keys of a kind that the sentence names; the error's fields hold them all
+
+
 def _account(missing: Sequence[str], unexpected: Sequence[str], misshapen: Sequence[str]) -> str:
     parts = []
     if missing:
-        parts.append(f"{len(missing)} missing: {', '.join(sorted(missing))}")
+        parts.append(f"{len(missing)} missing: {_first(sorted(missing), ', ')}")
     if unexpected:
-        parts.append(f"{len(unexpected)} left over: {', '.join(sorted(unexpected))}")
+        parts.append(f"{len(unexpected)} left over: {_first(sorted(unexpected), ', ')}")
     if misshapen:
-        parts.append(f"{len(misshapen)} of another shape: {'; '.join(misshapen)}")
+        parts.append(f"{len(misshapen)} of another shape: {_first(misshapen, '; ')}")
     return f"The checkpoint does not fit the network: {'. '.join(parts)}."
+
+
+def _first(keys: Sequence[str], between: str) -> str:
+    more = f" and {len(keys) - SHOWN:,} more" if len(keys) > SHOWN else ""
+    return between.join(keys[:SHOWN]) + more

@@ -37,6 +37,11 @@ def divided(run: Command) -> Command:
     @functools.wraps(run)
     def carried_out(options: argparse.Namespace) -> int:
         is_divided = any(each is not None for each in (options.ray, options.devices, options.shard))
+        if getattr(options, "device_map", None) and (options.ray or options.devices):
+            raise RequirementError(
+                "With --device-map one process holds all devices: leave --devices and --ray out.",
+                requirement="device_map",
+            )
         if is_divided and getattr(options, "figure", None) is not None:
             raise RequirementError("--figure is drawn of a run in one process, of all of it.")
         if options.ray is not None:

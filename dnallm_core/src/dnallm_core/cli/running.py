@@ -39,6 +39,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     group = add_loading(parser)
     group.add_argument("--weights", metavar="FOLDER", help="a checkpoint in its authors' layout")
     group.add_argument("--quantise", metavar="KIND", help="keep linear weights in 8 bits: int8")
+    group.add_argument(
+        "--device-map", choices=("auto",), help="over all GPUs, then main memory, then disk: auto"
+    )
     group.add_argument("--offline", action="store_true", help="never ask the network")
 
 
@@ -159,12 +162,14 @@ def open_model(options: argparse.Namespace) -> Model:
         device=options.device,
         dtype=options.dtype,
         quantisation=getattr(options, "quantise", None),
+        device_map=getattr(options, "device_map", None),
         offline=True if options.offline else None,
     )
     if not options.quiet:
         engine, kept = (model.provenance.get(key) for key in ("engine", "quantisation"))
+        where = model.provenance.get("device_map", model.provenance["device"])
         say(
-            f"{model.manifest.id} on {model.provenance['device']} in {model.provenance['dtype']}"
+            f"{model.manifest.id} on {where} in {model.provenance['dtype']}"
             + (f", weights in {kept}" if kept else "")
             + (f", {engine} engine" if engine else "")
         )

@@ -67,6 +67,10 @@ def run(options: argparse.Namespace) -> int:
         raise RequirementError(
             "Weights in 8 bits do not train: leave --quantise out.", requirement="quantisation"
         )
+    if options.device_map:
+        raise RequirementError(
+            "Training takes one device: leave --device-map out.", requirement="device_map"
+        )
     for library in ("sklearn", "accelerate", *(["peft"] if options.method == "lora" else [])):
         needs(library, "fine-tuning")
     if options.tensorboard:
