@@ -42,6 +42,7 @@ docs: $(DEV)/.ready             ## generate the reference pages
 	$(BIN)/python tools/schema.py
 	$(BIN)/python tools/conformance_page.py
 	$(BIN)/python tools/model_pages.py
+	$(BIN)/python tools/footprint_pages.py
 
 bench: $(DEV)/.ready            ## measure; every figure is a ratio within one run
 	for each in benchmarks/*.py; do $(BIN)/python $$each; done

@@ -6,7 +6,7 @@ at the published shape: time and memory don't depend on them. Peak memory is tha
 above the libraries' own.
 
     python benchmarks/evo.py [--model evo-2-1b-base] [--tokens 8192] [--decode 100] [--blocks 25]
-    python benchmarks/evo.py --steady 10000    # cost of a base, from first to last, tiny network
+    python benchmarks/evo.py --steady 10000    # cost and state, from first base to last, small networks
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from dnallm_core.catalog import catalog
 from dnallm_core.loading import build, find_implementation
-from dnallm_evo.configuration import Evo2Config
-from dnallm_evo.striped_hyena import StripedHyena, StripedState
+from dnallm_evo.configuration import Evo1Config, Evo2Config
+from dnallm_evo.striped_hyena import HyenaState, StripedHyena, StripedState
 from torch import nn
 
 
@@ -104,24 +105,57 @@ def beside_linear_maps(
     return wall, ours, statistics.median(bare)
 
 
-def steady(bases: int, *, attention: bool) -> list[float]:
-    """Processor milliseconds a decoded base, over each tenth of the bases."""
-    config = Evo2Config(
-        hidden_size=64,
-        num_layers=4,
-        inner_mlp_size=128,
-        attn_layer_idxs=[3] if attention else [],
-        hcs_layer_idxs=[0] if attention else [0, 3],
-        hcm_layer_idxs=[1],
-        hcl_layer_idxs=[2],
-    )
-    module, state = StripedHyena(config).eval(), StripedState()
-    token, costs = torch.full((1, 1), 65), []
-    module(token, state=state)
+SMALL: dict[str, Any] = {"hidden_size": 64, "num_layers": 4, "inner_mlp_size": 128}
+
+
+def small(generation: int, *, attention: bool) -> StripedHyena:
+    """A small network of either generation, of all kinds of Hyena blocks that it has."""
+    torch.manual_seed(0)
+    last = [3] if attention else []
+    if generation == 1:
+        return StripedHyena(Evo1Config(**SMALL, attn_layer_idxs=last)).eval()
+    short = [0] if attention else [0, 3]
+    blocks = {"hcs_layer_idxs": short, "hcm_layer_idxs": [1], "hcl_layer_idxs": [2]}
+    return StripedHyena(Evo2Config(**SMALL, **blocks, attn_layer_idxs=last)).eval()
+
+
+def held(state: StripedState) -> dict[str, int]:
+    """Bytes of the state that Hyena blocks carry, and of keys and values (those in use)."""
+    found = {"hyena": 0, "keys_and_values": 0}
+    for each in state.blocks:
+        if isinstance(each, HyenaState):
+            tensors, name = [each.short, each.inner], "hyena"
+        else:
+            used = slice(0, each.used)
+            tensors, name = [each.keys[:, :, used], each.values[:, :, used]], "keys_and_values"
+        found[name] += sum(one.numel() * one.element_size() for one in tensors if one is not None)
+    return found
+
+
+def resident() -> float:
+    """Memory that this process holds, in MB."""
+    lines = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines["VmRSS"].split()[0]) / 1e3
+
+
+def steady(bases: int, generation: int, *, attention: bool) -> dict[str, Any]:
+    """Processor milliseconds a decoded base, bytes of state and memory, after each tenth."""
+    module, state = small(generation, attention=attention), StripedState()
+    token = torch.full((1, 1), 65)
+    for _ in range(100):  # the first steps load and set up what the libraries need
+        module(token, state=state)
+    costs, states, memory = [], [held(state)], [resident()]
     for _ in range(10):
         _, processor = timed(lambda: [module(token, state=state) for _ in range(bases // 10)])
         costs.append(round(1e3 * processor / (bases // 10), 3))
-    return costs
+        states.append(held(state))
+        memory.append(resident())
+    return {
+        "cpu_ms_a_base_by_tenths": costs,
+        "last_tenth_to_first": round(costs[-1] / costs[0], 2),
+        "state_bytes_first_and_last": [states[0], states[-1]],
+        "process_mb_first_and_last": [round(memory[0]), round(memory[-1])],
+    }
 
 
 def main() -> None:
@@ -135,15 +169,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steady", type=int, default=0)
+    parser.add_argument("--generation", type=int, choices=(1, 2), help="with --steady: one alone")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     with torch.inference_mode():
         if given.steady:
-            costs = {
-                "hyena_blocks_alone": steady(given.steady, attention=False),
-                "one_block_of_attention_in_four": steady(given.steady, attention=True),
+            found = {
+                f"evo-{generation}, {kind}": steady(given.steady, generation, attention=attends)
+                for generation in ([given.generation] if given.generation else (1, 2))
+                for kind, attends in (("hyena alone", False), ("one block in four attends", True))
             }
-            print(json.dumps({"decoded": given.steady, "cpu_ms_a_base_by_tenths": costs}))
+            print(json.dumps({"decoded": given.steady, **found}))
             return
         before = peak()
         module = network(given.model, given.blocks or None, getattr(torch, given.dtype))

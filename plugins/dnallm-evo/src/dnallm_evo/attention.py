@@ -34,7 +34,8 @@ class AttentionState:
             self.keys, self.values = keys, values
         else:
             if end > self.keys.shape[2]:
-                room = max(end, self.used + max(256, self.used // 4))
+                # A step reads the whole cache anyway: copying it once in so many is cheap.
+                room = max(end, self.used + max(256, self.used // 32))
                 self.keys, self.values = (self._wider(each, room) for each in self._filled())
             self.keys[:, :, self.used : end] = keys
             self.values[:, :, self.used : end] = values
