@@ -6,6 +6,7 @@ at the published shape: time and memory don't depend on them. Peak memory is tha
 above the libraries' own.
 
     python benchmarks/evo.py [--model evo-2-1b-base] [--tokens 8192] [--decode 100] [--blocks 25]
+    python benchmarks/evo.py --filters         # long filters as a recurrence and by FFT
     python benchmarks/evo.py --steady 10000    # cost and state, from first base to last, small networks
 """
 
@@ -24,8 +25,9 @@ import torch
 from dnallm_core.catalog import catalog
 from dnallm_core.loading import build, find_implementation
 from dnallm_evo.configuration import Evo1Config, Evo2Config
+from dnallm_evo.filters import Modes, modal
 from dnallm_evo.striped_hyena import HyenaState, StripedHyena, StripedState
-from torch import nn
+from torch import Tensor, nn
 
 
 def network(name: str, blocks: int | None, dtype: torch.dtype) -> StripedHyena:
@@ -158,6 +160,39 @@ def steady(bases: int, generation: int, *, attention: bool) -> dict[str, Any]:
     }
 
 
+def long_filters() -> dict[str, dict[str, float]]:
+    """Milliseconds of long filters over 64 channels: as a recurrence, and by FFT.
+
+    Real poles, 16 a channel, as Evo 2 has them. An FFT needs the filter written out, in every pass or
+    once with its spectrum kept; the recurrence leaves the state for decoding besides.
+    """
+    modes = Modes(-torch.rand(64, 16) - 1e-3, torch.randn(64, 16))
+    found = {}
+    for tokens in (512, 2_048, 8_192, 16_384):
+        signal, time_ = torch.randn(1, 64, tokens), torch.arange(tokens, dtype=torch.float32)
+
+        def spectrum(tokens: int = tokens, time_: Tensor = time_) -> Tensor:
+            taps = (modes.residues[..., None] * torch.exp(modes.log_poles[..., None] * time_)).sum(
+                1
+            )
+            return torch.fft.rfft(taps, n=2 * tokens)
+
+        def by_fft(of: Tensor, signal: Tensor = signal) -> Tensor:
+            size = 2 * signal.shape[-1]
+            return torch.fft.irfft(torch.fft.rfft(signal, n=size) * of, n=size)
+
+        kept = spectrum()
+        ways: dict[str, Callable[[], Any]] = {
+            "recurrence": lambda signal=signal: modal(signal, None, modes),
+            "fft": lambda: by_fft(spectrum()),
+            "fft, spectrum kept": lambda kept=kept: by_fft(kept),
+        }
+        found[f"{tokens} tokens"] = {
+            name: round(1e3 * min(timed(way)[1] for _ in range(6)), 2) for name, way in ways.items()
+        }
+    return found
+
+
 def main() -> None:
     """Measure and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -169,10 +204,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steady", type=int, default=0)
+    parser.add_argument("--filters", action="store_true", help="long filters in two ways")
     parser.add_argument("--generation", type=int, choices=(1, 2), help="with --steady: one alone")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     with torch.inference_mode():
+        if given.filters:
+            print(json.dumps({"cpu_ms_of_64_channels": long_filters()}))
+            return
         if given.steady:
             found = {
                 f"evo-{generation}, {kind}": steady(given.steady, generation, attention=attends)

@@ -134,8 +134,8 @@ def _one_way(device: str, device_map: str | Mapping[str, Any], quantisation: str
             "Weights in 8 bits lie on one device: give a quantisation or a device map, not both.",
             requirement="device_map",
         )
-    on_gpus = device_map == "auto" or any(
-        each not in ("cpu", "disk") for each in dict(device_map).values()
+    on_gpus = isinstance(device_map, str) or any(
+        each not in ("cpu", "disk") for each in device_map.values()
     )
     return "auto" if on_gpus else "cpu"
 

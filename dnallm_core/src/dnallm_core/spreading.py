@@ -58,7 +58,10 @@ class Spread:
         folder: str | os.PathLike[str] | None = None,
     ) -> None:
         check(wanted)
-        self.places = _automatic(module, dtype) if wanted == "auto" else _stated(module, wanted)
+        if isinstance(wanted, str):  # "auto": no other word passes the check
+            self.places = _automatic(module, dtype)
+        else:
+            self.places = _stated(module, wanted)
         self._index: dict[str, Any] = {}
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self.folder = Path(folder) if folder is not None else None
@@ -82,10 +85,11 @@ class Spread:
         found = [each for each in self.places if f"{name}.".startswith(f"{each}.") or not each]
         return self.places[max(found, key=len)]
 
-    def put(self, name: str, tensor: Tensor) -> Tensor:
-        """A tensor in its place; what goes to disk is written, and mapped from there.
+    def put(self, name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+        """A tensor in its place and number format; what goes to disk is written, and mapped from there.
 
-        One on the meta device stands for what the network will compute: room for it.
+        It is converted on its way into the file, not before: nothing of its size is allocated. One on
+        the meta device stands for what the network will compute: room for it.
         """
         import torch
 
@@ -93,17 +97,18 @@ class Spread:
         if tensor.is_meta:
             return torch.empty_like(tensor, device="cpu" if place == DISK else place)
         if place != DISK:
-            return tensor.to(place)
-        from accelerate.utils import offload_weight
-
+            return tensor.to(dtype).to(place)
+        file = f"{self.folder}/{name}.dat"  # accelerate's name and form
+        size = tensor.numel()
         try:
-            offload_weight(tensor, name, str(self.folder), self._index)
-            file = f"{self.folder}/{name}.dat"
-            mapped = torch.from_file(file, size=tensor.numel(), dtype=tensor.dtype)
+            torch.from_file(file, shared=True, size=size, dtype=dtype).copy_(tensor.reshape(-1))
+            mapped = torch.from_file(file, size=size, dtype=dtype)
         except (OSError, RuntimeError) as error:
             raise RequirementError(
                 f"{name} cannot be written to {self.folder}: {error}.", requirement="device_map"
             ) from error
+        word = str(dtype).removeprefix("torch.")
+        self._index[name] = {"dtype": word, "shape": list(tensor.shape)}
         return mapped.view(tensor.shape)
 
     def finish(self, module: PreTrainedModel) -> None:
@@ -117,7 +122,7 @@ class Spread:
             return
         for name, computed in module.named_parameters():
             if self._place(name) == DISK and name not in self._index:
-                self.put(name, computed.detach())
+                self.put(name, computed.detach(), computed.dtype)
         if DISK in self.places.values():
             save_offload_index(self._index, str(self.folder))
         logger = logging.getLogger("accelerate.big_modeling")
@@ -132,7 +137,7 @@ class Spread:
             )
         finally:
             logger.setLevel(level)
-        module._dnallm_spread = self  # type: ignore[assignment]  # keeps the folder
+        module._dnallm_spread = self  # keeps the folder
 
     def __str__(self) -> str:
         """How many of the network's parts lie where."""

@@ -24,12 +24,12 @@ def fill(
     dtype: torch.dtype,
     device: torch.device | str,
     float32_keys: Sequence[str] = (),
-    put: Callable[[str, Tensor], Tensor] | None = None,
+    put: Callable[[str, Tensor, torch.dtype], Tensor] | None = None,
 ) -> None:
     """Give a module built on the meta device its tensors, in place.
 
     ``put`` takes the place of ``device`` where tensors go to several: it brings the tensor of a name
-    to where it belongs.
+    to where it belongs, in a dtype.
 
     Floating tensors become ``dtype``, but for the module keys that match ``float32_keys``. Buffers
     that no checkpoint stores are computed by the module itself (``initialize_weights``).
@@ -91,11 +91,11 @@ def fill(
 
     for index, tensor in filled.items():
         names = groups[index]
-        target = tensor
-        if target.is_floating_point():
+        form = tensor.dtype
+        if tensor.is_floating_point():
             keep = any(re.fullmatch(each, name) for each in float32_keys for name in names)
-            target = target.to(_float32() if keep else dtype)
-        target = put(names[0], target) if put is not None else target.to(device)
+            form = _float32() if keep else dtype
+        target = put(names[0], tensor, form) if put else tensor.to(form).to(device)
         _assign(module, names, wanted[names[0]], target)
     _compute_the_rest(module, device, group_of, put)
 
@@ -136,7 +136,7 @@ def _compute_the_rest(
     module: PreTrainedModel,
     device: torch.device | str,
     group_of: dict[str, list[str]],
-    put: Callable[[str, Tensor], Tensor] | None,
+    put: Callable[[str, Tensor, torch.dtype], Tensor] | None,
 ) -> None:
     """Materialise what is still on meta and let the network compute it."""
     import torch
@@ -144,7 +144,7 @@ def _compute_the_rest(
     def made(name: str, like: Tensor) -> Tensor:
         if put is None:
             return torch.empty_like(like, device=device)
-        return put(name, like)
+        return put(name, like, like.dtype)
 
     for prefix, owner in module.named_modules():
         for leaf, buffer in owner._buffers.items():

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, initialization
 from transformers.utils import ModelOutput
 
 from .configuration import HyenaDNAConfig
-from .convolution import blocks, convolve, fft_size
+from .convolution import BLOCK, blocks, convolve, fft_size
 from .implicit_filter import Decay, HyenaFilter, Sine
 
 GROUP = 1 << 23  # numbers that the projections of one group of channels may fill
@@ -72,12 +72,17 @@ class HyenaOperator(nn.Module):
         mixed = x.new_empty(batch, width, tokens)
         budget = max(GROUP, LEAST * 3 * batch * tokens)
         for group in blocks(width, 3 * batch * tokens, budget):  # channels projected together
-            parts, filters = self._projected(x, group), spectrum(group)
-            for some in blocks(group.stop - group.start, batch * size):  # channels mixed together
-                own = slice(group.start + some.start, group.start + some.stop)
-                inside = [each[:, some] for each in parts]
-                mixed[:, own] = self._mix(inside, own, filters(some), size)
-        del parts, inside, filters
+            parts = self._projected(x, group)
+            for few in blocks(group.stop - group.start, tokens, max(BLOCK, LEAST * tokens)):
+                first = group.start + few.start  # channels whose filters are made together
+                filters = spectrum(slice(first, group.start + few.stop))
+                for some in blocks(few.stop - few.start, batch * size):  # mixed together
+                    inside = slice(few.start + some.start, few.start + some.stop)
+                    own = slice(first + some.start, first + some.stop)
+                    mixed[:, own] = self._mix(
+                        [each[:, inside] for each in parts], own, filters(some), size
+                    )
+        del parts, filters
         return self.out_proj(mixed.transpose(1, 2))
 
     def _projected(self, x: Tensor, which: slice) -> list[Tensor]:
