@@ -262,12 +262,14 @@ def test_a_folder_that_is_damaged_or_asks_for_foreign_code_is_refused(folder, tm
 
 
 def test_training_and_a_trained_folder_take_neither_8_bits_nor_a_device_map(
-    command, folder, write_rows, motif, tmp_path
+    command, write_rows, motif, tmp_path
 ):
     write_rows(motif(20))
+    (tmp_path / "trained").mkdir()
+    (tmp_path / "trained" / "model.json").write_text("{}")  # refused before it is read
     (tmp_path / "new.fa").write_text(">a\nACGATTACAGT\n")
     train = ["train", "toy", "train.csv", "--weights", "toy-0", "-o", "again"]
-    classify = ["score", str(folder), "new.fa", "-o", "new.tsv"]
+    classify = ["score", "trained", "new.fa", "-o", "new.tsv"]
     for flags, of_training, of_a_folder in (
         (["--quantise", "int8"], "8 bits do not train", "is loaded as it was trained"),
         (["--device-map", "auto"], "Training takes one device", "is loaded onto one device"),
