@@ -74,8 +74,8 @@ class Genome:
             return other
         if other:
             hint = (
-                f'The genome calls it {other!r}: say contig_names="chr", or give a table of names '
-                "(--contig-names)."
+                f"The genome calls it {other!r}: say --contig-names chr, or give it a table of names "
+                '(in Python contig_names="chr").'
             )
         else:
             some = ", ".join(list(lengths)[:5])
