@@ -49,7 +49,7 @@ def main() -> None:
                 capture_output=True,
                 text=True,
                 env=os.environ
-                | ({} if options.keep_freed else {"MALLOC_MMAP_THRESHOLD_": "4000000"}),
+                | ({} if options.keep_freed else {"MALLOC_MMAP_THRESHOLD_": "400000"}),
             )
             name = f"{method}{', recomputed' if again else ''}"
             if done.returncode:
