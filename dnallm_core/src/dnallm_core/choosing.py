@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from . import values
 from .catalog import Catalog, catalog
+from .errors import RequirementError
 from .footprint.records import Records, overlay_path
 from .manifest.model import ModelManifest
 from .resources import Resources, described, this_machine
@@ -54,8 +56,15 @@ def read_requirements(
         from .selection.lengths import read_lengths
 
         found = read_lengths(str(merged["lengths_from"]))
-        merged.setdefault("length", found.longest)
         merged.setdefault("sequences", found.number)
+        said = Requirements.of({"length": merged.setdefault("length", found.longest)}).length
+        if said is not None and said < found.longest:
+            raise RequirementError(
+                f"length = {values.show_length(said)} and lengths_from contradict each other: the "
+                f"longest entry of {merged['lengths_from']} has {values.show_length(found.longest)}.",
+                requirement="length",
+                hint="Leave one of the two out.",
+            )
     return Requirements.of(merged)
 
 

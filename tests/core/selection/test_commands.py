@@ -10,7 +10,7 @@ from dnallm_core.cli.main import run
 from dnallm_core.cli.select import _nothing
 from dnallm_core.comparing import compare
 from dnallm_core.comparing.picture import draw
-from dnallm_core.selection import Selection
+from dnallm_core.selection import Refusal, Rejection, Selection
 
 
 @pytest.fixture
@@ -48,6 +48,35 @@ def test_where_nothing_fits_the_whole_json_comes_with_code_4(command: Any) -> No
     assert len(made["rejected"]) == len(catalog())
     assert all(reason["fix"] for each in made["rejected"] for reason in each["reasons"])
     assert err.startswith("dnallm: nothing fits. The nearest is ")
+
+
+def test_where_nothing_fits_each_requirement_that_alone_stands_in_the_way_is_named(
+    command: Any,
+) -> None:
+    code, out, err = command(
+        "select", "--task", "variant-effect", "--length", "10Mb", "--memory", "1GB"
+    )
+    assert code == 4
+    told = out.partition("Nothing fits.\nChange one of these requirements:\n")[2].partition("\n\n")[
+        0
+    ]
+    assert [line.strip().partition(":")[0] for line in told.splitlines()] == ["memory"]
+    assert "models miss by it alone; the nearest, " in told
+    assert "needs" in told
+    assert err.startswith("dnallm: nothing fits. ")
+    _, out, _ = command("select", "--length", "10Mb", "--memory", "1GB", "--json")
+    assert json.loads(out)["changes"][0].startswith("memory: ")
+
+
+def test_where_no_requirement_alone_stands_in_the_way_the_nearest_model_is_named() -> None:
+    two = (
+        Refusal("length", 9, 1, "reads 1 bp", ""),
+        Refusal("memory", 9, 1, "needs 9 GB", "a card"),
+    )
+    found = Selection(
+        requirements={}, resources={}, ranked=(), rejected=(Rejection("m", "f", two),)
+    )
+    assert found.changes == ("no single one: the nearest, m, reads 1 bp; needs 9 GB (a card)",)
 
 
 def test_an_empty_house_says_so() -> None:
@@ -104,7 +133,8 @@ def test_lengths_come_from_a_bed_file(command: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("chr1 5\n", ":1: neither FASTA nor a BED line"), ("chr1 9 5\n", ":1: the region ends before"),
+    [("chr1 5\n", ":1: neither FASTA nor a BED line"),
+     ("chr1 9 5\n", ":1: the region ends where or before"),
      ("", "holds no regions"), (">a\n>b\n", "holds no bases")],
 )  # fmt: skip
 def test_a_file_without_lengths_is_refused(

@@ -96,5 +96,5 @@ def _envelope(found: Any, path: str | None) -> dict[str, Any]:
             {"rows": rows, "tokens": tokens, "measured": measured, "predicted": predicted}
             for rows, tokens, measured, predicted, _ in found.table()
         ],
-        "fit": asdict(found.fitted),
+        "fits": [each and asdict(each) for each in found.fits],
     }

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from .largest import largest
 from .records import Record
 from .shape import Shape
 from .terms import (
+    ALLOCATOR_SHARE,
     BYTES,
     CPU_ALLOCATOR,
     CPU_WORKSPACE,
@@ -25,6 +27,7 @@ from .terms import (
     weights,
 )
 
+MOST_LOGITS = 3  # the head's product, its sum with the bias, and both read in float32
 _FLOAT32_INSIDE = ("state-space", "long-convolution", "hybrid", "convolutional")
 
 
@@ -39,6 +42,11 @@ def growths_of(
     found = [weights(shape, dtype)]
     if "weights" in record.terms and shape.parameters is None and record.relative is None:
         found = [Growth("weights", record.terms["weights"] * scale, 0, 0, basis)]
+    if record.steps and not shape.bends:
+        found += _steps(record, shape, kind, batch, scale, basis)
+        if cache:
+            found.extend(carried(shape, kind, batch, BYTES[dtype], "derived"))
+        return (*found, *_surroundings(record, found, device))
     bends = [bend.at(batch) for bend in shape.bends]
     ways = (record.terms, *record.beyond, *(None,) * (len(bends) - len(record.beyond)))
     first: list[Growth] = []
@@ -55,12 +63,68 @@ def growths_of(
         found += [each._replace(after=low, until=high) for each in own]
     if cache and not bends:
         found.extend(carried(shape, kind, batch, BYTES[dtype], "derived"))
+    return (*found, *_surroundings(record, found, device))
+
+
+def _surroundings(record: Record, found: Sequence[Growth], device: str) -> list[Growth]:
+    """What is held besides: by the libraries on a device, by the allocator on a CPU."""
     if device != "cpu":
-        found.append(runtime(device))
-    elif record.measured.get("exact"):
-        kept = "measured: blocks that the allocator keeps, 0 to 120 MB"
-        found.append(Growth("allocator", CPU_ALLOCATOR, 0, 0, kept))
-    return tuple(found)
+        return [runtime(device)]
+    if not record.measured.get("exact"):
+        return []
+    kept = "blocks that the allocator keeps: measured from none to 180 MB"
+    shares = [
+        Growth("allocator", 0, ALLOCATOR_SHARE * each.per_token,
+               ALLOCATOR_SHARE * each.per_token_squared, kept, each.after, each.until)
+        for each in found
+        if each.name not in ("weights", "key-value-cache", "recurrent-state")
+        and (each.per_token or each.per_token_squared)
+    ]  # fmt: skip
+    return [Growth("allocator", CPU_ALLOCATOR, 0, 0, kept), *shares]
+
+
+def _steps(
+    record: Record, shape: Shape, kind: str, batch: int, scale: float, basis: str
+) -> list[Growth]:
+    """The step that holds most, wherever it is the one."""
+    fixed = record.terms.get("fixed", 0.0)
+    found = []
+    polynomials = []
+    for part, said in record.steps:
+        terms = {name: value * scale for name, value in said.items()}
+        if record.relative is not None and record.shape is not None:
+            size = BYTES[record.dtype] * scale
+            terms = (
+                _head(terms, shape, record.shape, size)
+                if part == "head"
+                else _scaled(terms, shape, record.shape, kind, 0.0)
+            )
+        get = terms.get
+        polynomials.append(
+            (
+                get("fixed", 0.0) + batch * get("per_row", 0.0),
+                get("per_length", 0.0) + batch * get("per_token", 0.0),
+                get("per_length_squared", 0.0) + batch * get("per_token_squared", 0.0),
+            )
+        )
+    for which, after, until in largest(polynomials):
+        constant, linear, square = polynomials[which]
+        found.append(Growth("workspace", fixed + constant, 0, 0, basis, after, until))
+        found.append(Growth("activations", 0, linear, 0, basis, after, until))
+        if square:
+            found.append(Growth("attention", 0, 0, square, basis, after, until))
+    return found
+
+
+def _head(
+    terms: Mapping[str, float], shape: Shape, measured: Shape, size: float
+) -> dict[str, float]:
+    """A relative's step behind the last block: as many logits as it held, the rest by width."""
+    numbers = terms.get("per_token", 0.0) / size
+    times = min(MOST_LOGITS, math.floor(numbers / measured.vocabulary))
+    rest = numbers - times * measured.vocabulary
+    held = times * shape.vocabulary + rest * shape.width / measured.width
+    return {**terms, "per_token": held * size}
 
 
 def _terms(
@@ -87,34 +151,44 @@ def _terms(
     if terms.get("per_token_squared"):
         square = batch * terms["per_token_squared"]
         found.append(Growth("attention", 0, 0, square, basis))
+    if terms.get("per_length_squared"):
+        found.append(Growth("biases", 0, 0, terms["per_length_squared"], basis))
     return found
 
 
 def _scaled(
-    terms: Mapping[str, float], shape: Shape, measured: Shape, kind: str
+    terms: Mapping[str, float], shape: Shape, measured: Shape, kind: str, least: float | None = None
 ) -> dict[str, float]:
-    """A relative's terms for this shape."""
+    """A relative's terms for this shape, by what the formulas give for both.
+
+    ``least``: the smallest factor; of whole passes that of the width, for the formulas weigh a
+    head's output too heavily. Of a step of the body (0) the head is left out.
+    """
+    if least is not None:
+        shape, measured = (dataclasses.replace(each, vocabulary=0) for each in (shape, measured))
     here, there = _formulas(shape, kind), _formulas(measured, kind)
-    width = (
-        shape.width / measured.width
-    )  # formulas weigh a head's output too heavily: not below this
+    width = shape.width / measured.width if least is None else least
     found = {
         name: value * max(here[name] / there[name], width) if there.get(name) else value
         for name, value in terms.items()
         if name != "weights"
     }
     wider = max(1.0, here["per_token"] / there["per_token"]) if there["per_token"] else 1.0
-    lasting = min(terms["fixed"], float(CPU_WORKSPACE))
-    found["fixed"] = lasting + (terms["fixed"] - lasting) * wider
+    fixed = terms.get("fixed", 0.0)
+    lasting = min(fixed, float(CPU_WORKSPACE))
+    found["fixed"] = lasting + (fixed - lasting) * wider
     found["per_row"] = terms.get("per_row", 0.0) * wider
     return found
 
 
 def _formulas(shape: Shape, kind: str) -> dict[str, float]:
     """The derived coefficients by the names that records have, of one row in float32."""
-    found = dict.fromkeys(("per_token", "per_length", "per_token_squared"), 0.0)
+    found = dict.fromkeys(
+        ("per_token", "per_length", "per_token_squared", "per_length_squared"), 0.0
+    )
     for growth in derived(dataclasses.replace(shape, bends=()), kind, 1, "float32", device="cpu"):
         name = "per_length" if growth.name == "filters" else "per_token"
         found[name] += growth.per_token
         found["per_token_squared"] += growth.per_token_squared
+    found["per_length_squared"] = found["per_token_squared"]
     return found

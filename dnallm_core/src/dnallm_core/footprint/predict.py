@@ -50,11 +50,13 @@ class Prediction:
 
     @property
     def basis(self) -> str:
-        """``measured``, ``measured on a relative`` or ``derived``: of the terms that grow with length."""
+        """``measured``, ``counted``, ``measured on X, scaled by shape`` or ``derived``."""
         if self.record is None:
             return "derived"
         if self.record.relative is not None:
             return f"measured on {self.record.relative}, scaled by shape"
+        if self.record.steps and not self.record.measured.get("points"):
+            return "counted"
         return "measured"
 
     def tokens(self, length: int) -> int:
@@ -244,10 +246,12 @@ def largest_batch(
         return 0
     if two <= one:
         return 2**20
-    found = 1 + (memory - one) // (two - one)  # every term is linear in the batch
-    while found > 1 and needed(found) > memory:
-        found -= 1
-    return int(found)
+    # every step is linear in the batch, and their largest grows with it at least as fast
+    low, high = 1, 1 + (memory - one) // (two - one)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if needed(middle) <= memory else (low, middle - 1)
+    return int(low)
 
 
 def _nearest(records: tuple[Record, ...], dtype: str, mode: str, device: str) -> Record | None:

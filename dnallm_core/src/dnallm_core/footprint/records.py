@@ -3,11 +3,13 @@
 A file is JSON: ``{"schema": 1, "models": {MODEL: [record, ...]}}``. A record holds ``device`` (its
 kind), ``dtype``, ``mode``; ``family``, ``implementation`` and ``shape`` (for relatives, which run the
 same code); ``terms`` (bytes: ``weights``, ``fixed``, ``per_row``, ``per_length`` (a token of the
-length, whatever the rows), ``per_token``, ``per_token_squared``), ``beyond`` (the same for inputs
-longer than each of the shape's bends, null where none was run), ``attention_layers`` (of the network
-as it was built); ``seconds`` (``fixed``, ``per_token``, ``per_token_squared``); and ``measured``
-(device name, versions, date, the points as rows, tokens, bytes and seconds, the worst deviations on
-lengths that were not fitted).
+length, whatever the rows), ``per_token``, ``per_length_squared``, ``per_token_squared``); ``steps``
+(each with the ``part`` of the network, body or head, and its own ``terms`` above ``weights`` and
+``fixed``: the largest of them is the peak); ``beyond`` (terms for inputs longer than each of the
+shape's bends, null where none was run); ``attention_layers`` (of the network as it was built);
+``seconds`` (``fixed``, ``per_token``, ``per_token_squared``); and ``measured`` (device name,
+versions, date, the points as rows, tokens, bytes and seconds, the worst deviations on lengths that
+were not fitted).
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ class Record:
     shape: Shape | None = None
     attention_layers: int | None = None
     beyond: tuple[Mapping[str, float] | None, ...] = ()
+    steps: tuple[tuple[str, Mapping[str, float]], ...] = ()  # part of the network, terms
     relative: str | None = None  # the model that was measured, where it is not the one asked about
 
     @property
@@ -51,7 +54,13 @@ class Record:
         where = self.measured.get("device_name") or self.device
         whose = f", of {self.relative}, scaled by shape" if self.relative else ""
         said = f" ({self.origin})" if self.origin else ""
-        return f"measured on {where} in {self.dtype}{whose}{said}"
+        how = "measured"
+        if self.steps:
+            how = "counted step by step, and measured"
+            if not self.measured.get("points"):
+                how = f"counted step by step; workspace as of {self.measured.get('workspace_of')}"
+                return f"{how}, measured on {where}, in {self.dtype}{whose}{said}"
+        return f"{how} on {where} in {self.dtype}{whose}{said}"
 
 
 class Records:
@@ -171,6 +180,10 @@ def _read_rows(rows: Any, origin: str) -> tuple[Record, ...]:
                     shape=_read_shape(row.get("shape")),
                     attention_layers=row.get("attention_layers"),
                     beyond=tuple(row.get("beyond", ())),
+                    steps=tuple(
+                        (str(each["part"]), {str(k): float(v) for k, v in each["terms"].items()})
+                        for each in row.get("steps", ())
+                    ),
                 )
             )
         except (KeyError, TypeError, ValueError, AttributeError):

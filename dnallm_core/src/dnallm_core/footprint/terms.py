@@ -18,8 +18,10 @@ CUDA_CONTEXT = 500 * 10**6
 """Driver, kernels and library workspaces of one process on a GPU: about 0.3 to 0.6 GB."""
 CPU_WORKSPACE = 20 * 10**6
 """Thread pools and library workspaces on a CPU, as the measured models show them."""
-CPU_ALLOCATOR = 60 * 10**6
-"""Half of what glibc keeps of freed blocks (up to 32 MB each) on a CPU: 0 to 120 MB, by shape."""
+CPU_ALLOCATOR = 45 * 10**6
+"""What glibc keeps of freed blocks (up to 32 MB each) on a CPU, whatever is run: the middle of it."""
+ALLOCATOR_SHARE = 0.035
+"""And what it keeps besides, of what is alive: 0 to 180 MB in all, from run to run and by shape."""
 TRANSFORMER = 1.5
 """What measured transformers hold above the tensors of the widest step."""
 SCAN_CHUNK = 256

@@ -1,8 +1,9 @@
 """Measured points -> named terms: a small non-negative least-squares fit, held against other points.
 
 Peak bytes above the weights = fixed + per_row x rows + per_length x tokens (filters, which all rows
-share) + per_token x rows x tokens + per_token_squared x rows x tokens^2; seconds = fixed + per_token
-x rows x tokens + per_token_squared x rows x tokens^2.
+share) + per_token x rows x tokens + per_length_squared x tokens^2 (biases and masks, which all rows
+share) + per_token_squared x rows x tokens^2; seconds = fixed + per_token x rows x tokens +
+per_token_squared x rows x tokens^2.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
 
-TERMS = ("fixed", "per_row", "per_length", "per_token", "per_token_squared")
+SQUARES = ("per_length_squared", "per_token_squared")
+TERMS = ("fixed", "per_row", "per_length", "per_token", *SQUARES)
 FLOOR = 64 * 10**6  # bytes: what allocators and thread pools differ by from run to run
-SQUARE = "per_token_squared"
 SIMPLER = 0.01  # of the bytes: a simpler fit that is as near is preferred
 UNDER = 0.01  # a prediction is lifted until no fitted point lies further above it
 
@@ -53,17 +54,17 @@ def fit(
     amounts = [float(max(0, point.bytes - weights)) for point in points]
     scale = [1.0 / max(point.bytes, floor) for point in points]
     found: dict[str, float] = {}
-    for square in (False, True):  # the square only where nothing simpler tells what was measured
+    for allowed in _simplest_first(terms):
         rows = [
             tuple(
-                value if name in terms and (square or name != SQUARE) else 0.0
+                value if name in allowed else 0.0
                 for name, value in zip(TERMS, _row(point), strict=True)
             )
             for point in points
         ]
         found = dict(zip(TERMS, solve(rows, amounts, scale), strict=True))
         gaps = (abs(predicted(found, point) + weights - point.bytes) for point in points)
-        if SQUARE not in terms or all(
+        if all(
             gap <= max(floor, SIMPLER * point.bytes)
             for gap, point in zip(gaps, points, strict=True)
         ):
@@ -73,21 +74,41 @@ def fit(
         default=0.0,
     )
     found["fixed"] += max(0.0, lift)
-    timed = [(row[0], row[3], row[4]) for row in map(_row, points)]
+    over, under = deviations([found], held, weights, floor)
+    return Fit(found, fit_seconds(points), over, under)
+
+
+def fit_seconds(points: Sequence[Point]) -> dict[str, float]:
+    """Seconds by term."""
+    timed = [(row[0], row[3], row[5]) for row in map(_row, points)]
     times = [point.seconds for point in points]
-    seconds = dict(
+    return dict(
         zip(
             ("fixed", "per_token", "per_token_squared"),
             solve(timed, times, [1.0 / max(time, 1e-4) for time in times]),
             strict=True,
         )
     )
+
+
+def deviations(
+    steps: Sequence[Mapping[str, float]], held: Sequence[Point], weights: int, floor: float
+) -> tuple[float, float]:
+    """The worst of too much and of too little among ``held`` points, as parts of what was measured."""
     over = under = 0.0
     for point in held:
-        gap = weights + predicted(found, point) - point.bytes
+        gap = weights + max(predicted(each, point) for each in steps) - point.bytes
         if abs(gap) > floor:
             over, under = max(over, gap / point.bytes), max(under, -gap / point.bytes)
-    return Fit(found, seconds, over, under)
+    return over, under
+
+
+def _simplest_first(terms: Sequence[str]) -> list[list[str]]:
+    """Fewer terms first: squares only where nothing simpler tells what was measured."""
+    plain = [name for name in terms if name not in SQUARES]
+    rowwise = [name for name in terms if name != "per_length_squared"]
+    sets = [plain, rowwise, list(terms)]
+    return [each for place, each in enumerate(sets) if each not in sets[:place]]
 
 
 def predicted(terms: Mapping[str, float], point: Point) -> float:
@@ -102,6 +123,7 @@ def _row(point: Point) -> tuple[float, ...]:
         float(point.rows),
         float(point.tokens),
         float(point.rows * point.tokens),
+        float(point.tokens) ** 2,
         float(point.rows) * point.tokens**2,
     )
 

@@ -19,11 +19,13 @@ from ..footprint import prediction, shape_of
 from ..footprint.shape import ATTENTION_LISTS, SPELLINGS
 from ..footprint.terms import BYTES
 from ..manifest.model import ModelManifest
-from .fitting import Fit, Point, fit
+from .counting import SHORTEST, Counted, count_terms
+from .fitting import SIMPLER, Fit, Point, deviations, fit, fit_seconds
 
 LENGTHS = (128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072)  # tokens
 BATCHES = (1, 4)
 NOISE = 2 * 10**6  # bytes by which two runs differ
+SPREAD = 5 * 10**6  # bytes by which the constant above what is counted may differ from run to run
 SLOW = 60.0  # seconds of one run after which longer ones are left out
 
 
@@ -49,7 +51,12 @@ class Measurement:
             place = next((place for place, gone in enumerate(passed) if not gone), len(passed))
             found = self.fits[place]
             assert found is not None
-            amount = round(weights + predicted(found.bytes, point))
+            amount = weights + predicted(found.bytes, point)
+            steps = self.record["steps"]
+            if steps:
+                amount = weights + self.record["terms"].get("fixed", 0.0)
+                amount += max(predicted(each["terms"], point) for each in steps)
+            amount = round(amount)
             deviation = (amount - point.bytes) / point.bytes
             rows.append((point.rows, point.tokens, point.bytes, amount, deviation))
         return rows
@@ -64,6 +71,7 @@ def measure(
     lengths: Sequence[int] | None = None,
     batches: Sequence[int] = BATCHES,
     alone: Sequence[int] = (),
+    more: Sequence[tuple[int, int]] = (),
     layers: int | None = None,
     memory: int | None = None,
     changes: Mapping[str, Any] | None = None,
@@ -76,7 +84,7 @@ def measure(
     """Run ``manifest``'s network with random weights over lengths (tokens) and batches, and fit.
 
     Every other length is fitted, the rest are held against the fit. ``alone``: more lengths, of one
-    row each. ``layers``: build so many blocks
+    row each; ``more``: (rows, tokens) of more runs. ``layers``: build so many blocks
     only (the peak of inference does not depend on their number; ``changes`` are settings that make
     them so where no single number does); ``memory``: bytes that a run may take, by prediction;
     ``budget``: seconds for all runs; ``timed``: whether times count (if the machine is quiet, unless
@@ -90,9 +98,10 @@ def measure(
         for rows in batches
         if memory is None or _expected(manifest, rows, tokens, dtype, mode, device) <= memory
     ]
-    jobs += [(1, tokens) for tokens in alone]
+    jobs += [(1, tokens) for tokens in alone] + [each for each in more if each not in jobs]
     jobs.sort(key=lambda job: (job[0] * job[1], job[0]))
     points: list[Point] = []
+    stretch = shape_of(manifest).layers / layers if layers else 1.0
     first: dict[str, Any] = {}
     started = time.monotonic()
     with contextlib.nullcontext(runner) if runner else Runner() as running:
@@ -108,7 +117,7 @@ def measure(
             first = first or result
             seconds = result["seconds"]
             if timed:  # as users run it, and the first pass is no time to go by
-                seconds = running.run({**job, "exact": False, "repeats": 2})["seconds"]
+                seconds = timing(running, job, stretch)
             points.append(Point(rows, tokens, result["bytes"], seconds))
             tell(f"{rows} x {tokens:,} tokens: {result['bytes'] / 1e6:,.0f} MB, {seconds:.2f} s")
     if len(points) < 3:
@@ -116,7 +125,13 @@ def measure(
             f"Only {len(points)} runs of {manifest.id} were possible: too few to fit.",
             hint="Give it more memory or time, or shorter --lengths.",
         )
-    return conclude(manifest, points, first, device, dtype, mode, layers, timed)
+    return conclude(manifest, points, first, device, dtype, mode, layers, timed, changes)
+
+
+def timing(running: Runner, job: Mapping[str, Any], stretch: float) -> float:
+    """Seconds of the whole network's pass: what its few blocks took, times as many as it has more."""
+    found = running.run({**job, "exact": False, "clock": True, "repeats": 2})
+    return float(found["seconds"] + (stretch - 1) * found["in_blocks"])
 
 
 def conclude(
@@ -128,10 +143,14 @@ def conclude(
     mode: str,
     layers: int | None,
     timed: bool,
+    changes: Mapping[str, Any] | None = None,
 ) -> Measurement:
     """Fit what was run, each way through the network by itself, and make the record of it.
 
     ``first``: what a run said of itself: ``weights`` as built in bytes, ``device_name``, ``versions``.
+    ``changes``: settings of the network as it was built. Where what is counted without memory
+    (``counting``) and what was measured differ by a constant alone, the counted terms are recorded
+    with that constant: they hold at any length, and for every step by itself.
     """
     bends = shape_of(manifest).bends
     ways: list[list[Point]] = [[] for _ in range(len(bends) + 1)]
@@ -151,7 +170,14 @@ def conclude(
         fits.append(fit(used, kept, int(first["weights"]), _terms(manifest), NOISE))
         fitted += used
         held += kept
-    record = _record(manifest, fits, points, first, device, dtype, mode, layers, timed)
+    counted, workspace = None, 0.0
+    if device == "cpu" and mode == "inference" and not bends:
+        counted, workspace = _counted(manifest, dtype, changes or {}, points, int(first["weights"]))
+    if counted is not None:
+        held, fitted = [*fitted, *held], []  # nothing was fitted to them but the constant
+    record = _record(
+        manifest, fits, points, first, device, dtype, mode, layers, timed, counted, workspace, held
+    )
     return Measurement(manifest.id, record, tuple(fitted), tuple(held), tuple(fits))
 
 
@@ -206,15 +232,20 @@ def _terms(manifest: ModelManifest) -> list[str]:
     if manifest.architecture in ("long-convolution", "hybrid"):
         terms.append("per_length")  # filters as long as the input
     if shape_of(manifest).attention_layers:
-        terms.append("per_token_squared")  # masks and biases; scores where they are not fused
+        # masks and biases that all rows share, or each has; scores where they are not fused
+        terms += ["per_length_squared", "per_token_squared"]
     return terms
 
 
-def _lengths(manifest: ModelManifest) -> list[int]:
+def _most_tokens(manifest: ModelManifest) -> int:
     most = manifest.max_tokens
     if most is None and manifest.max_length is not None:
         most = int(manifest.max_length / (manifest.resolution or 1.0))
-    most = most or 8192
+    return most or 8192
+
+
+def _lengths(manifest: ModelManifest) -> list[int]:
+    most = _most_tokens(manifest)
     chosen = [length for length in LENGTHS if length <= most]
     if len(chosen) < 4:
         chosen = sorted({max(8, most * part // 8) for part in (1, 2, 4, 6, 8)})
@@ -247,6 +278,43 @@ def _fewer_layers(manifest: ModelManifest, layers: int | None) -> dict[str, Any]
     )
 
 
+def _counted(
+    manifest: ModelManifest,
+    dtype: str,
+    changes: Mapping[str, Any],
+    points: Sequence[Point],
+    weights: int,
+) -> tuple[Counted | None, float]:
+    """What is counted, and the constant by which a process holds more; None where it is no constant."""
+    asked = sorted({*points[::3], points[-1]})
+    try:
+        counted = count_terms(
+            manifest,
+            dtype,
+            changes,
+            _terms(manifest),
+            _most_tokens(manifest),
+            min(SHORTEST, min(point.tokens for point in points)),
+            [(point.rows, point.tokens) for point in asked],
+        )
+    except Exception:  # a network that cannot run without memory: what was measured is all there is
+        return None, 0.0
+    more = [point.bytes - weights - counted.at(point) for point in asked]
+    off = [abs(counted.at(point) - peak) for point, peak in zip(asked, counted.peaks, strict=True)]
+    slack = max(SPREAD, SIMPLER * max(point.bytes for point in points))
+    if max(more) - min(more) > slack or max(off) > slack or min(more) < 0:
+        return None, 0.0
+    return counted, max(more)
+
+
+def counted_record(counted: Counted) -> list[dict[str, Any]]:
+    """The steps of a record."""
+    return [
+        {"part": each.part, "name": each.name, "terms": _shortened(each.terms)}
+        for each in counted.steps
+    ]
+
+
 def _record(
     manifest: ModelManifest,
     fits: Sequence[Fit | None],
@@ -257,14 +325,25 @@ def _record(
     mode: str,
     layers: int | None,
     timed: bool,
+    counted: Counted | None,
+    workspace: float,
+    held: Sequence[Point],
 ) -> dict[str, Any]:
     shape = shape_of(manifest)
     whole = shape.layers
-    stretch = whole / layers if layers else 1.0
     weights = first["weights"]
     if layers and manifest.parameters:
         weights = manifest.parameters * BYTES[dtype]
-    seconds = fit(points, (), 0, (), NOISE).seconds
+    seconds = fit_seconds(points)
+    over = max(each.over for each in fits if each)
+    under = max(each.under for each in fits if each)
+    terms = fits[0].bytes if fits[0] else {}
+    steps = counted_record(counted) if counted is not None else []
+    if counted is not None:
+        terms = {"fixed": workspace}
+        over, under = deviations(
+            [each["terms"] for each in steps], held, round(first["weights"] + workspace), NOISE
+        )
     measured: dict[str, Any] = {
         "device_name": first["device_name"],
         "versions": first["versions"],
@@ -273,13 +352,15 @@ def _record(
         "exact": True,
         "built": first["weights"],
         "points": [[p.rows, p.tokens, p.bytes, _short(p.seconds)] for p in points],
-        "held_over": round(max(each.over for each in fits if each), 4),
-        "held_under": round(max(each.under for each in fits if each), 4),
+        "held_over": round(over, 4),
+        "held_under": round(under, 4),
     }
     if not timed:
         measured["seconds"] = "left out: the machine was busy"
     if layers:
-        measured["layers"] = f"{layers} of {whole} blocks; seconds scaled to all of them"
+        measured["layers"] = (
+            f"{layers} of {whole} blocks; the blocks' seconds scaled to all of them"
+        )
     return {
         "device": device.partition(":")[0],
         "dtype": dtype,
@@ -290,10 +371,11 @@ def _record(
         "attention_layers": _attention_layers(manifest, layers, shape.attention_layers),
         "terms": {
             "weights": weights,
-            **(_shortened(fits[0].bytes) if fits[0] else {}),
+            **_shortened(terms),
         },
+        "steps": steps,
         "beyond": [each and _shortened(each.bytes) for each in fits[1:]],
-        "seconds": {name: _short(value * stretch) for name, value in seconds.items() if value}
+        "seconds": {name: _short(value) for name, value in seconds.items() if value}
         if timed
         else {},
         "measured": measured,

@@ -3,8 +3,9 @@
     python -m dnallm_core.measuring.run
 
 reads a job a line (JSON) and answers each with one: ``bytes`` above the process with its libraries
-imported, ``seconds`` of a forward pass, ``parameters``, ``weights`` in bytes, ``device_name``, or
-``error``. The libraries are imported once; where the system can, each run is a fork of that process.
+imported, ``seconds`` of a forward pass and ``in_blocks`` of it, ``parameters``, ``weights`` in bytes,
+``device_name``, or ``error``. The libraries are imported once; where the system can, each run is a
+fork of that process.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .steps import Clock
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +46,7 @@ def _apart(job: dict[str, Any]) -> dict[str, Any]:
     """One job in a fork; on a GPU, whose driver does not survive one, and on Windows, right here."""
     if job["device"] != "cpu" or not hasattr(os, "fork"):
         return _caught(job)
-    _settings(job)  # imports the network's module
+    network(job)  # imports the network's module
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -77,7 +80,7 @@ def _return_at_once() -> None:
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)
 
 
-def _settings(job: dict[str, Any]) -> tuple[Any, Any]:
+def network(job: dict[str, Any]) -> tuple[Any, Any]:
     """The implementation, and the network's configuration with the job's changes."""
     from ..catalog import catalog
     from ..loading import build, find_implementation
@@ -97,7 +100,7 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
         _return_at_once()
     if job.get("threads"):
         torch.set_num_threads(job["threads"])
-    implementation, settings = _settings(job)
+    implementation, settings = network(job)
     device = torch.device(job["device"])
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[
         job["dtype"]
@@ -111,10 +114,16 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     weights = sum(each.numel() * each.element_size() for each in module.parameters())
     gc.collect()
     _reset_peak(device)
-    seconds = [_one(module, job, device) for _ in range(job.get("repeats", 2))]
+    clock = Clock(module) if job.get("clock") else None
+    seconds, inside = [], []
+    for _ in range(job.get("repeats", 2)):
+        seconds.append(_one(module, job, device))
+        inside.append(clock.seconds() if clock is not None else 0.0)
+    fastest = seconds.index(min(seconds))
     return {
         "bytes": max(0, _peak(device) - before),
-        "seconds": min(seconds),
+        "seconds": seconds[fastest],
+        "in_blocks": inside[fastest],
         "parameters": parameters,
         "weights": weights,
         "device_name": _device_name(device),
@@ -161,7 +170,7 @@ class _Random:
 def _one(module: PreTrainedModel, job: dict[str, Any], device: torch.device) -> float:
     import torch
 
-    inputs = _inputs(module, job, device)
+    inputs = inputs_of(module, job, device)
     start = time.perf_counter()
     if job["mode"] == "training":
         _train(module, inputs)
@@ -173,9 +182,10 @@ def _one(module: PreTrainedModel, job: dict[str, Any], device: torch.device) -> 
     return time.perf_counter() - start
 
 
-def _inputs(
+def inputs_of(
     module: PreTrainedModel, job: dict[str, Any], device: torch.device
 ) -> dict[str, torch.Tensor]:
+    """Rows of tokens, and what else the network asks for."""
     import torch
 
     shape = (job["batch"], job["tokens"])

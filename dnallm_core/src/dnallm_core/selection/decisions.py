@@ -139,9 +139,33 @@ class Selection:
             "resources": dict(self.resources),
             "ranked": [each.to_dict() for each in self.ranked],
             "rejected": [each.to_dict() for each in self.rejected],
+            "changes": list(self.changes),
             "notes": list(self.notes),
             "citations": dict(self.citations),
         }
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """Where nothing fits: each requirement that alone stands in the way, and what would meet it.
+
+        Where no model misses by one requirement alone, what the nearest one misses.
+        """
+        if self.ranked or not self.rejected:
+            return ()
+        alone: dict[str, list[Rejection]] = {}
+        for each in self.rejected:
+            codes = {reason.code for reason in each.reasons}
+            if len(codes) == 1:
+                alone.setdefault(codes.pop(), []).append(each)
+        if not alone:
+            nearest = self.rejected[0]
+            return (f"no single one: the nearest, {nearest.id}, {_refused(nearest.reasons)}",)
+        most = sorted(alone.items(), key=lambda item: (-len(item[1]), item[0]))
+        return tuple(
+            f"{code}: {len(models)} {'model misses' if len(models) == 1 else 'models miss'} by it "
+            f"alone; the nearest, {models[0].id}, {_refused(models[0].reasons)}"
+            for code, models in most
+        )
 
     def explain(self, shown: int = 10) -> str:
         """The selection as text: what was asked, the first models with every term, what was refused."""
@@ -152,6 +176,9 @@ class Selection:
             lines += ["", f"{len(self.ranked) - shown} more fit."]
         if not self.ranked:
             lines += ["", "Nothing fits."]
+            if self.changes:
+                lines += ["Change one of these requirements:"]
+                lines += [f"  {each}" for each in self.changes]
         if self.rejected:
             lines += ["", f"{len(self.rejected)} refused:"]
             lines += [f"  {code}: {count}" for code, count in _counted(self.rejected)]

@@ -68,7 +68,7 @@ def _bed(path: Path, lines: IO[str]) -> Lengths:
                 f"{path}:{number}: neither FASTA nor a BED line of name, start and end."
             ) from None
         if size <= 0:
-            raise _refused(f"{path}:{number}: the region ends before it starts.")
+            raise _refused(f"{path}:{number}: the region ends where or before it starts.")
         longest, count = max(longest, size), count + 1
     if not count:
         raise _refused(f"{path} holds no regions.")

@@ -1,8 +1,7 @@
 """A run on paper: its parts and shards, device-hours, bytes written and memory, before it is paid for.
 
-Hours are measured seconds of the model where it was measured on such a device, else a roofline:
-operations (``footprint.work``) over the device's rate, of which networks reach a tenth to six tenths
-where the work is matrix products, and a fiftieth to a half where scans and transforms are among it.
+Hours are those of ``footprint.time``: measured seconds of the model where it was measured on such a
+device, else a roofline of the device's rate and bandwidth.
 """
 
 from __future__ import annotations
@@ -13,13 +12,11 @@ from typing import Any
 
 from ..errors import RequirementError
 from ..footprint import Records, largest_batch, prediction, shape_of
-from ..footprint.work import operations
+from ..footprint.time import duration
 from ..manifest.model import ModelManifest
 from ..resources.machine import Device
 
 PART_BASES = 131_072  # as tasks.job, which needs torch to import
-MATRIX_PRODUCTS = (0.1, 0.6)
-OTHERS = (0.02, 0.5)
 NAME = 28  # bytes of a row's name, start and end in a part, about
 BASE = 28  # bytes of a base's contig, start, end and value
 OUTPUTS = ("embed", "embed --tokens", "score", "score --per-base")
@@ -76,9 +73,6 @@ def estimate(
         device=device.kind,
         records=records if records is not None else Records(),
     )
-    passes = windows * (2 if both_strands else 1)
-    low, high, basis = _seconds(model, cost, device, window, dtype)
-    hours = low * passes / 3600, high * passes / 3600
     memory = cost.at(window)
     batch = largest_batch(
         model, window, device.memory, dtype, device=device.kind,
@@ -91,53 +85,32 @@ def estimate(
             requirement="window",
             hint="Take shorter windows, or a device with more memory.",
         )
-    return Estimate(
-        windows=windows,
-        parts=parts,
-        shards=min(parts, max(devices, math.ceil(hours[1] / shard_hours))),
-        hours_low=hours[0],
-        hours_high=hours[1],
-        hours_basis=basis,
-        wall_hours_low=hours[0] / devices,
-        wall_hours_high=hours[1] / devices,
-        bytes_written=_bytes(model, output, bases, windows, window),
-        memory=memory.total,
-        memory_basis=", ".join(dict.fromkeys(term.basis for term in memory.terms)),
-        batch=min(batch, max(1, 16_384 // cost.tokens(window))),
-    )
-
-
-def _seconds(
-    model: ModelManifest, cost: Any, device: Device, window: int, dtype: str
-) -> tuple[float, float, str]:
-    """Seconds of one window, low and high, and what they rest on."""
-    tokens = cost.tokens(window)
-    record = cost.record
-    where = str(record.measured.get("device_name", "")) if record is not None else ""
-    same = record is not None and record.seconds and record.device == device.kind
-    if same and (device.kind == "cpu" or where == device.name):
-        seconds = record.seconds
-        one = (
-            seconds.get("fixed", 0.0)
-            + seconds.get("per_token", 0.0) * tokens
-            + seconds.get("per_token_squared", 0.0) * tokens * tokens
-        )
-        return 0.7 * one, 1.5 * one, record.basis
-    rate = dict(device.flops).get(dtype)
-    if rate is None:
+    batch = min(batch, max(1, 16_384 // cost.tokens(window)))
+    time = duration(
+        model, cost, length=window, sequences=windows * (2 if both_strands else 1),
+        device=device, dtype=dtype, batch=batch,
+    )  # fmt: skip
+    if math.isinf(time.high):
         raise RequirementError(
-            f"No {dtype} rate of {device.name} is known, and nobody measured {model.id} there.",
+            f"Hours cannot be told: {time.basis} ({model.id}, in {dtype}).",
             requirement="gpu",
             hint="Name a card with --gpu, or measure the model with `dnallm measure`.",
         )
-    matrix = model.architecture in ("encoder-transformer", "decoder-transformer")
-    least, most = MATRIX_PRODUCTS if matrix else OTHERS
-    work = operations(model, tokens)
-    basis = (
-        f"roofline, not measured: {work:.3g} operations a window, at {least:.0%} to {most:.0%} of "
-        f"{rate / 1e12:,.0f} TFLOP/s ({device.basis or device.name})"
+    low, high = time.low / 3600, time.high / 3600
+    return Estimate(
+        windows=windows,
+        parts=parts,
+        shards=min(parts, max(devices, math.ceil(high / shard_hours))),
+        hours_low=low,
+        hours_high=high,
+        hours_basis=time.basis,
+        wall_hours_low=low / devices,
+        wall_hours_high=high / devices,
+        bytes_written=_bytes(model, output, bases, windows, window),
+        memory=memory.total,
+        memory_basis=", ".join(dict.fromkeys(term.basis for term in memory.terms)),
+        batch=batch,
     )
-    return work / (rate * most), work / (rate * least), basis
 
 
 def _bytes(model: ModelManifest, output: str, bases: int, windows: int, window: int) -> int:
