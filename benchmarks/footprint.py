@@ -107,6 +107,7 @@ def main() -> None:
     parser.add_argument(
         "--odd", type=int, choices=(0, 1), help="every other row, for two processes"
     )
+    parser.add_argument("--tabulate", action="store_true", help="measure nothing")
     options = parser.parse_args()
     known: dict[str, Any] = {}
     if options.results and options.results.exists():
@@ -116,7 +117,7 @@ def main() -> None:
     with Runner() as runner:
         for place, row in enumerate(wanted):
             key = json.dumps(row)
-            if key not in known and options.odd in (None, place % 2):
+            if key not in known and not options.tabulate and options.odd in (None, place % 2):
                 known[key] = runner.run(_job(zoo[row.model], row))
                 print(key, known[key]["bytes"], flush=True)
                 if options.results:

@@ -32,7 +32,10 @@ class Card:
     @property
     def basis(self) -> str:
         """Where the figures come from, in a phrase."""
-        return self.source if self.checked else f"{self.source}; from memory, not checked"
+        if self.checked is None:
+            return f"{self.source}; from memory, not checked"
+        unseen = self.checked.rpartition("; its ")[2] if "; its " in self.checked else ""
+        return f"{self.source}; its {unseen}" if "nowhere" in unseen else self.source
 
 
 @lru_cache(maxsize=1)
