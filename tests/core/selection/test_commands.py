@@ -131,6 +131,22 @@ def test_lengths_come_from_a_bed_file(command: Any, tmp_path: Path) -> None:
     assert (asked["length"], asked["sequences"]) == (2000, 2)
 
 
+def test_a_length_below_the_longest_entry_contradicts_the_file(
+    command: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "regions.bed"
+    path.write_text("chr1\t0\t500\n")
+    code, _, err = command(
+        "select", "--lengths-from", str(path), "--length", "400", "--memory", "8GB"
+    )
+    assert code == 2
+    assert "length = 400 bp and lengths_from contradict each other: the longest entry" in err
+    code, _, _ = command(
+        "select", "--lengths-from", str(path), "--length", "600", "--memory", "8GB"
+    )
+    assert code == 0
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("chr1 5\n", ":1: neither FASTA nor a BED line"),

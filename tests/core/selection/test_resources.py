@@ -153,3 +153,11 @@ def test_the_same_card_four_times() -> None:
     assert [device.label for device in described(gpu="T4", devices=4).devices] == [
         "GPU 0", "GPU 1", "GPU 2", "GPU 3",
     ]  # fmt: skip
+
+
+def test_what_of_a_card_was_seen_nowhere_is_said() -> None:
+    from dnallm_core.resources.gpus import find
+
+    assert find("A30").basis.endswith("; from memory, not checked")
+    assert find("GH200").basis.endswith("; its bandwidth and rates were seen nowhere")
+    assert "nowhere" not in find("L40").basis
