@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from dnallm_core.catalog import catalog
 from dnallm_core.footprint import Records, prediction
+from dnallm_core.footprint.time import SAME_MACHINE
 from dnallm_core.manifest.model import ModelManifest
 from dnallm_core.measuring.fitting import FLOOR
 from dnallm_core.measuring.measure import Runner
@@ -84,7 +85,6 @@ ROWS = (
     Row("dnabert-4", 2, 23, 350),
     Row("dnabert-3", 2, 37, 290),
     Row("omni-dna-300m", 2, 33, 210),
-    Row("omni-dna-60m", 2, 40, 230),
     Row("agro-nt-1b", 2, 3, 730),
     Row("gena-lm-bert-large-t2t", 2, 5, 370),
     Row("gena-lm-bert-base-fly", 2, 7, 330),
@@ -124,12 +124,14 @@ def main() -> None:
                     options.results.write_text(json.dumps(known), encoding="utf-8")
     lines = table([(row, known[json.dumps(row)]) for row in wanted if json.dumps(row) in known])
     print("\n".join(lines))
+    print("\n".join(times()))
     if options.write:
         page = options.write.read_text(encoding="utf-8")
         start, end = page.index("<!-- table -->"), page.index("<!-- end of table -->")
-        options.write.write_text(
-            page[:start] + "\n".join(["<!-- table -->", *lines, ""]) + page[end:], encoding="utf-8"
-        )
+        page = page[:start] + "\n".join(["<!-- table -->", *lines, ""]) + page[end:]
+        start, end = page.index("<!-- times -->"), page.index("<!-- end of times -->")
+        page = page[:start] + "\n".join(["<!-- times -->", *times(), ""]) + page[end:]
+        options.write.write_text(page, encoding="utf-8")
 
 
 def _job(model: ModelManifest, row: Row) -> dict[str, Any]:
@@ -167,6 +169,34 @@ def table(measured: list[tuple[Row, dict[str, Any]]]) -> list[str]:
     lines.append("")
     lines.append(f"{len(measured) - missed} of {len(measured)} runs are inside.")
     return lines
+
+
+def times() -> list[str]:
+    """A Markdown table of the seconds that no record was fitted to, and what each record predicts."""
+    lines = [
+        "| model | built | rows x tokens | measured | predicted | of the prediction | basis |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    zoo, records = catalog(), Records()
+    missed = count = 0
+    for model in zoo.values():
+        for record in records.of(model):
+            for rows, tokens, seconds in record.measured.get("times_held", ()):
+                work = rows * tokens
+                told = (
+                    record.seconds.get("fixed", 0.0)
+                    + record.seconds.get("per_token", 0.0) * work
+                    + record.seconds.get("per_token_squared", 0.0) * work * tokens
+                )
+                low, high = (part * told for part in SAME_MACHINE)
+                outside = not low <= seconds <= high
+                missed, count = missed + outside, count + 1
+                lines.append(
+                    f"| {model.id} | {record.measured['times_held_on'].partition(';')[0]} | "
+                    f"{rows} x {tokens:,} | {seconds:.2f} s | {low:.2f} to {high:.2f} s | "
+                    f"{seconds / told:.2f}{' (outside)' if outside else ''} | {record.basis} |"
+                )
+    return [*lines, "", f"{count - missed} of {count} runs are inside."]
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def _surroundings(record: Record, found: Sequence[Growth], device: str) -> list[
         return [runtime(device)]
     if not record.measured.get("exact"):
         return []
-    kept = "blocks that the allocator keeps: measured from none to 180 MB"
+    kept = "blocks that the allocator keeps: measured from none to 210 MB"
     shares = [
         Growth("allocator", 0, ALLOCATOR_SHARE * each.per_token,
                ALLOCATOR_SHARE * each.per_token_squared, kept, each.after, each.until)
