@@ -89,6 +89,8 @@ def _panel(
         known = [
             (x(length), pair) for length, pair in zip(found.lengths, line, strict=True) if pair
         ]
+        if not known:
+            continue
         upper = [f"{at:.1f},{y(most):.1f}" for at, (_, most) in known]
         lower = [f"{at:.1f},{y(max(least, 1e-12)):.1f}" for at, (least, _) in known]
         if any(least < most for _, (least, most) in known):
