@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..manifest.model import ModelManifest
 from .shape import Bend, Shape, shape_of
@@ -68,26 +68,21 @@ class Records:
 
     def __init__(self, overlay: Path | None = None, given: Mapping[str, Any] | None = None) -> None:
         self.overlay = overlay
-        self._given = dict(given or {})
+        self._given = _read_table(given or {}, "")
 
     def of(self, manifest: ModelManifest) -> tuple[Record, ...]:
         """The records of a model, the most to be trusted first; none where nobody measured."""
         return tuple(
-            each
-            for table, origin in self._tables(manifest)
-            for each in _read_rows(table.get(manifest.id, ()), origin)
+            each for table in self._tables(manifest) for each in table.models.get(manifest.id, ())
         )
 
     def relative_of(self, manifest: ModelManifest) -> tuple[Record, ...]:
         """Records of the measured model that is nearest to this one in size and runs the same code."""
         found: dict[str, tuple[Record, ...]] = {}
-        for table, origin in self._tables(manifest):
-            for name, rows in table.items():
-                if name != manifest.id and name not in found:
-                    kept = [each for each in _read_rows(rows, origin)
-                            if each.implementation == manifest.implementation and each.shape]  # fmt: skip
-                    if kept:
-                        found[name] = tuple(kept)
+        for table in self._tables(manifest):
+            for name, kept in table.relatives.get(manifest.implementation, {}).items():
+                if name != manifest.id:
+                    found.setdefault(name, kept)
         if not found:
             return ()
         own = shape_of(manifest)
@@ -105,15 +100,38 @@ class Records:
         nearest = min(found, key=distance)
         return tuple(dataclasses.replace(each, relative=nearest) for each in found[nearest])
 
-    def _tables(self, manifest: ModelManifest) -> list[tuple[Mapping[str, Any], str]]:
-        tables: list[tuple[Mapping[str, Any], str]] = [(self._given, "")]
+    def _tables(self, manifest: ModelManifest) -> list[_Table]:
+        tables = [self._given]
         if self.overlay is not None:
-            tables.append((_table(self.overlay), "yours"))
+            tables.append(_read(self.overlay, "yours"))
         if manifest.footprint and manifest.installed:
             path = _inside_plugin(manifest)
             if path is not None:
-                tables.append((_table(path), ""))
+                tables.append(_read(path, ""))
         return tables
+
+
+class _Table(NamedTuple):
+    """Records by model, and those with a shape by what they ran."""
+
+    models: Mapping[str, tuple[Record, ...]]
+    relatives: Mapping[str, Mapping[str, tuple[Record, ...]]]
+
+
+def _read_table(content: Mapping[str, Any], origin: str) -> _Table:
+    models = {name: _read_rows(rows, origin) for name, rows in content.items()}
+    relatives: dict[str, dict[str, tuple[Record, ...]]] = {}
+    for name, records in models.items():
+        for code in {each.implementation for each in records}:
+            kept = tuple(each for each in records if each.shape and each.implementation == code)
+            if kept:
+                relatives.setdefault(code, {})[name] = kept
+    return _Table(models, relatives)
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, origin: str) -> _Table:
+    return _read_table(_table(path), origin)
 
 
 def overlay_path() -> Path:
@@ -158,6 +176,7 @@ def _table(path: Path) -> Mapping[str, Any]:
 def forget() -> None:
     """Read the files anew next time (after measuring)."""
     _table.cache_clear()
+    _read.cache_clear()
 
 
 def _read_rows(rows: Any, origin: str) -> tuple[Record, ...]:
