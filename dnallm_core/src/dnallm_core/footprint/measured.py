@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from .largest import largest
 from .records import Record
@@ -181,7 +182,8 @@ def _scaled(
     return found
 
 
-def _formulas(shape: Shape, kind: str) -> dict[str, float]:
+@lru_cache(maxsize=1024)
+def _formulas(shape: Shape, kind: str) -> Mapping[str, float]:
     """The derived coefficients by the names that records have, of one row in float32."""
     found = dict.fromkeys(
         ("per_token", "per_length", "per_token_squared", "per_length_squared"), 0.0

@@ -98,7 +98,7 @@ class Records:
             )
 
         nearest = min(found, key=distance)
-        return tuple(dataclasses.replace(each, relative=nearest) for each in found[nearest])
+        return found[nearest]
 
     def _tables(self, manifest: ModelManifest) -> list[_Table]:
         tables = [self._given]
@@ -112,7 +112,7 @@ class Records:
 
 
 class _Table(NamedTuple):
-    """Records by model, and those with a shape by what they ran."""
+    """Records by model; and those with a shape, as relatives' ones, by the code that ran."""
 
     models: Mapping[str, tuple[Record, ...]]
     relatives: Mapping[str, Mapping[str, tuple[Record, ...]]]
@@ -123,7 +123,11 @@ def _read_table(content: Mapping[str, Any], origin: str) -> _Table:
     relatives: dict[str, dict[str, tuple[Record, ...]]] = {}
     for name, records in models.items():
         for code in {each.implementation for each in records}:
-            kept = tuple(each for each in records if each.shape and each.implementation == code)
+            kept = tuple(
+                dataclasses.replace(each, relative=name)
+                for each in records
+                if each.shape and each.implementation == code
+            )
             if kept:
                 relatives.setdefault(code, {})[name] = kept
     return _Table(models, relatives)
