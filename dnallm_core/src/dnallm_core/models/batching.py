@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import CapabilityError, SequenceError
 from ..sequences.tokenizers import Encoding
+from .memory_limit import check_memory
 from .prompts import normalised_text
 
 if TYPE_CHECKING:
@@ -36,13 +37,15 @@ def encode(
     special_tokens: bool = True,
     literal: bool = False,
     names: Sequence[str] | None = None,
+    streamed: bool = False,
 ) -> list[Encoding]:
     """Encode sequences, refusing what the model cannot take.
 
     Sequences are normalised first (upper case, U as T; the model's own tags, as ``<R>``, may stand
     among the bases) unless ``literal``. Raises SequenceError for one that is empty or beyond a hard
-    limit, by its name or number; beyond a trained length there is one warning, and one a model for
-    the first sequence of which the tokenizer loses bases.
+    limit, by its name or number, and ResourceError for one that the CPU's memory cannot hold in one
+    pass (unless ``streamed``: it will go through in chunks). Beyond a trained length there is one
+    warning, and one a model for the first sequence of which the tokenizer loses bases.
     """
     encodings = []
     for number, sequence in enumerate(sequences):
@@ -50,6 +53,8 @@ def encode(
         text = sequence if literal else normalised_text(model.tokenizer, sequence, record=record)
         if not text:
             raise SequenceError(f"{record} is empty.", record=record)
+        if len(text) > TOKENS_A_BATCH and not streamed:
+            check_memory(model, model.tokenizer.length(text), record)
         encoding = model.tokenizer.encode(text, special_tokens=special_tokens)
         check_length(model, model.tokenizer.length(text), len(encoding.ids), record)
         reached = next((end for _, end in reversed(encoding.offsets) if end), 0)

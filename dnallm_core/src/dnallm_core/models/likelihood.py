@@ -124,7 +124,7 @@ def _causal(model: Model, sequences: list[str], limits: dict[str, int]) -> Itera
         if carries and len(text) > STREAMED_CHUNK and model.tokenizer.one_token_a_letter(text):
             read[row] = _streamed_letters(model, text, f"sequence {row + 1}")
             continue
-        (encodings[row],) = encode(model, [text], names=[f"sequence {row + 1}"])
+        (encodings[row],) = encode(model, [text], names=[f"sequence {row + 1}"], streamed=carries)
         if carries and len(encodings[row].ids) > STREAMED_CHUNK:
             ids = encodings[row].ids
             chunks = (ids[at : at + STREAMED_CHUNK] for at in range(0, len(ids), STREAMED_CHUNK))
