@@ -32,7 +32,7 @@ from dnallm_core.catalog import catalog
 from dnallm_core.errors import DnallmError
 from dnallm_core.footprint import Records, shape_of
 from dnallm_core.footprint.records import plugin_folder
-from dnallm_core.footprint.terms import BYTES, weights
+from dnallm_core.footprint.terms import BYTES
 from dnallm_core.manifest.model import ModelManifest
 from dnallm_core.measuring import Point, measure, write_plugin_facts
 from dnallm_core.measuring.counting import count_terms
@@ -159,12 +159,8 @@ def main() -> None:
 
 def _refit(model: ModelManifest, plan: Plan) -> None:
     """Fit the recorded points by the shape and the formulas of today."""
-    from dnallm_core.loading import build, find_implementation
-
-    implementation = find_implementation(model)
     changes = plan.changes or _fewer_layers(model, plan.layers)
-    settings = implementation.read_config(None, {**model.config, **changes}, None)
-    count = sum(each.numel() for each in build(implementation, settings).parameters())
+    count = _parameters(model, changes)
     for record in Records().of(model):
         measured = dict(record.measured)
         if record.device != "cpu" or not measured.get("exact"):
@@ -185,6 +181,15 @@ def _refit(model: ModelManifest, plan: Plan) -> None:
             f"under {said['held_under']:.1%}",
             flush=True,
         )
+
+
+def _parameters(model: ModelManifest, changes: dict[str, Any]) -> int:
+    """Numbers in the network as it is built."""
+    from dnallm_core.loading import build, find_implementation
+
+    implementation = find_implementation(model)
+    settings = implementation.read_config(None, {**model.config, **changes}, None)
+    return sum(each.numel() for each in build(implementation, settings).parameters())
 
 
 def _count(model: ModelManifest) -> None:
@@ -210,7 +215,7 @@ def _count(model: ModelManifest) -> None:
             "family": model.family, "implementation": model.implementation,
             "shape": dataclasses.asdict(shape), "attention_layers": shape.attention_layers,
             "terms": {
-                "weights": weights(shape, relative.dtype).constant,
+                "weights": _parameters(model, {}) * BYTES[relative.dtype],
                 "fixed": relative.terms["fixed"],
             },
             "steps": counted_record(counted), "beyond": [], "seconds": {},

@@ -167,18 +167,18 @@ def test_a_loss_that_is_no_number_stops_with_its_step_and_learning_rate(command,
 
 
 def test_a_full_disk_is_said_and_the_run_can_go_on(command, genome, monkeypatch):
-    from dnallm_core.pretraining import learning
+    from dnallm_core.training import base_trainer
     from safetensors import SafetensorError
 
     def full(*_, **__):
         raise SafetensorError("Error while serializing: I/O error: No space left (os error 28)")
 
-    save = learning.save_file
-    monkeypatch.setattr(learning, "save_file", full)
+    save = base_trainer.save_file
+    monkeypatch.setattr(base_trainer, "save_file", full)
     code, _, err = command(genome, "-o", "out")
     assert code == 3
     assert "no space is left" in err
-    monkeypatch.setattr(learning, "save_file", save)
+    monkeypatch.setattr(base_trainer, "save_file", save)
     assert command(genome, "-o", "out")[0] == 0
 
 

@@ -312,8 +312,8 @@ def begin_run(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = Fa
 
 def _never_began(folder: Path) -> bool:
     """Whether a run has left its settings and copies of what it began with, and no more."""
-    began = any((folder / "work").glob("seed-*/checkpoint-*"))
-    began = began or any((folder / "work").glob("seed-*/finished.json"))
+    began = any((folder / "work").rglob("checkpoint-*"))
+    began = began or any((folder / "work").rglob("finished.json"))
     return (
         not began
         and {each.name for each in folder.iterdir()} <= {"run.json", "work"}
