@@ -18,13 +18,15 @@ def check_memory(model: Model, length: int, record: str) -> None:
     word. What is free just now is not asked, so that only what can never work is refused. Raises
     ResourceError.
     """
-    if model.device.type != "cpu":
+    facts = model.manifest
+    if (
+        model.device.type != "cpu" or facts.length_limit == "hard"
+    ):  # that limit has its own sentence
         return
     from ..footprint import Records, prediction
     from ..footprint.records import overlay_path
     from ..resources.memory import host_memory
 
-    facts = model.manifest
     if not facts.config:  # weights of a user's own: their configuration tells the network's size
         facts = dataclasses.replace(
             facts,
