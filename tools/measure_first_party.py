@@ -185,11 +185,11 @@ def _refit(model: ModelManifest, plan: Plan) -> None:
 
 def _parameters(model: ModelManifest, changes: dict[str, Any]) -> int:
     """Numbers in the network as it is built."""
-    from dnallm_core.loading import build, find_implementation
+    from dnallm_core.loading import build
+    from dnallm_core.measuring.run import network
 
-    implementation = find_implementation(model)
-    settings = implementation.read_config(None, {**model.config, **changes}, None)
-    return sum(each.numel() for each in build(implementation, settings).parameters())
+    module = build(*network({"model": model.id, "config": changes}))
+    return sum(each.numel() for each in module.parameters())
 
 
 def _count(model: ModelManifest) -> None:
