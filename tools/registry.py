@@ -51,11 +51,13 @@ def _first_party(folder: Path) -> dict[str, Any] | None:
     project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     package = manifests[0].parent.name
     extra = re.sub(r"^dnallm-", "", project["name"])
+    # Without a version pip may take another project's dnallm, as the public index has one.
+    major = project["version"].partition(".")[0]
     return {
         "distribution": project["name"],
         "version": project["version"],
         "summary": project["description"],
-        "install": f'pip install "dnallm[{extra}]"',
+        "install": f'pip install "dnallm[{extra}]>={major}"',
         "tier": "first-party",
         "digest": hashlib.sha256(manifests[0].read_bytes()).hexdigest(),
         "rows": read_rows(manifests[0], package=package),

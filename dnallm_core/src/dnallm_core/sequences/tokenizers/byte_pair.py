@@ -94,7 +94,7 @@ def _read(file: Path) -> Any:
     except ImportError:
         raise CapabilityError(
             "A byte-pair tokenizer needs the `tokenizers` library, which isn't installed.",
-            hint='It comes with every model plugin, for example `pip install "dnallm[bert]"`.',
+            hint='It comes with every model plugin, for example `pip install "dnallm[bert]>=2"`.',
         ) from None
     try:
         engine = Engine.from_file(str(file))
