@@ -9,7 +9,7 @@ DEMO := .demo
 demo: $(DEMO)/.ready            ## install into a fresh environment, ask the selector, run what it chose
 	$(DEMO)/bin/python docs/demo/demo.py --output $(DEMO)/output
 
-$(DEMO)/.ready: pyproject.toml constraints.txt
+$(DEMO)/.ready: pyproject.toml constraints.txt $(shell git ls-files dnallm_core/src 'plugins/*/src')
 	$(PYTHON) -m venv $(DEMO)
 	$(DEMO)/bin/python -m pip install --quiet -c constraints.txt ".[mamba,gpn]" matplotlib
 	touch $@

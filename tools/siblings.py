@@ -56,5 +56,7 @@ class SiblingHook(MetadataHookInterface):
                 Path(self.root, name.replace("-", "_")),
             ):
                 if (folder / "pyproject.toml").is_file():
-                    return f"{name} @ {folder.as_uri()}"
+                    # pip keeps the wheel of a folder whose last part reads name-version, as
+                    # "dnallm-evo" does, and installs it again however the folder has changed
+                    return f"{name} @ {folder.as_uri()}/."
         return requirement

@@ -33,6 +33,11 @@ def _environment(path):
     return path / "bin"
 
 
+def _clone(folder):
+    ignored = shutil.ignore_patterns(".git", ".venv", ".demo", "golden", "__pycache__")
+    return Path(shutil.copytree(ROOT, folder / "clone", ignore=ignored))
+
+
 @pytest.fixture(scope="session")
 def wheelhouse(tmp_path_factory):
     """Every distribution, as an sdist and the wheel that is built from it."""
@@ -89,6 +94,27 @@ def test_a_wheel_from_the_checkout_names_its_siblings_by_path(tmp_path):
     facts = _metadata(wheel)
     for folder in FOLDERS[1:]:
         assert folder.as_uri() in facts
+
+
+def test_what_changed_in_a_checkout_is_installed_as_it_is_now(tmp_path):
+    """``git pull``, then the same command: not the wheel that pip built the last time."""
+    clone = _clone(tmp_path)
+    environment = {**os.environ, "PIP_CACHE_DIR": str(tmp_path / "cache")}
+    manifest = clone / "plugins/dnallm-evo/src/dnallm_evo/dnallm.toml"
+    for change in ("", "# as pulled\n"):
+        manifest.write_text(manifest.read_text() + change)
+        wheels = tmp_path / f"wheels-{len(change)}"
+        build = (sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation")
+        _run(*build, "-w", wheels, clone, env=environment)
+        (root,) = wheels.glob("dnallm-2*.whl")
+        (named,) = {
+            line.removeprefix("Requires-Dist: ").partition(";")[0].strip()
+            for line in _metadata(root).splitlines()
+            if line.startswith("Requires-Dist: dnallm-evo")
+        }
+        _run(*build, "-w", wheels, named, env=environment)
+        with zipfile.ZipFile(next(wheels.glob("dnallm_evo-*.whl"))) as archive:
+            assert archive.read("dnallm_evo/dnallm.toml").decode() == manifest.read_text()
 
 
 def test_pip_install_from_a_folder_of_wheels(wheelhouse, tmp_path):
@@ -152,9 +178,7 @@ def test_the_core_alone_lists_and_selects_without_torch(wheelhouse, tmp_path):
 
 def test_pip_install_with_an_extra_from_a_checkout(tmp_path):
     """``pip install ".[evo]"`` in a clone, nothing published, nothing compiled."""
-    clone = tmp_path / "clone"
-    ignored = shutil.ignore_patterns(".git", ".venv", ".demo", "golden", "__pycache__")
-    shutil.copytree(ROOT, clone, ignore=ignored)
+    clone = _clone(tmp_path)
     binaries = _environment(tmp_path / "environment")
     environment = {**os.environ, "CC": "/nonexistent", "CXX": "/nonexistent"}
     _run(binaries / "pip", "install", "-q", "-c", CONSTRAINTS, ".[evo]", cwd=clone, env=environment)
