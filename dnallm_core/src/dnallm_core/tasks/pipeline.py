@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
+from ..resources.heap import give_back_freed
 from .progress import Progress
 from .table import Table
 
@@ -74,6 +75,7 @@ class Pipeline(Generic[PartOf]):
             while (item := _get(ready, stop)) is not _END:
                 number, amount, prepared = item
                 _put(done, (number, amount, self.compute(prepared)), stop)
+                give_back_freed()
             _put(done, _END, stop)
             threads[1].join()
         except _Stopped:
