@@ -199,6 +199,19 @@ def test_beyond_a_hard_limit_is_an_error_that_says_what_to_do(toy):
     assert "dnallm models --length 65" in e.value.hint
 
 
+def test_beyond_a_trained_length_is_said_once_a_model(toy, recwarn):
+    from dataclasses import replace
+
+    from dnallm_core.models import batching
+
+    model = toy()
+    model.manifest = replace(model.manifest, length_limit="trained")
+    batching.encode(model, ["A" * 65, "C" * 70])
+    batching.encode(model, ["G" * 80])
+    (said,) = [str(each.message) for each in recwarn if "extrapolation" in str(each.message)]
+    assert "sequence 1 has 65 bp (65 tokens); toy was made for 64" in said
+
+
 def test_an_empty_sequence_and_a_strange_letter_are_errors(toy):
     model = toy()
     with pytest.raises(SequenceError, match="sequence 2 is empty"):

@@ -44,8 +44,8 @@ def encode(
     Sequences are normalised first (upper case, U as T; the model's own tags, as ``<R>``, may stand
     among the bases) unless ``literal``. Raises SequenceError for one that is empty or beyond a hard
     limit, by its name or number, and ResourceError for one that the CPU's memory cannot hold in one
-    pass (unless ``streamed``: it will go through in chunks). Beyond a trained length there is one
-    warning, and one a model for the first sequence of which the tokenizer loses bases.
+    pass (unless ``streamed``: it will go through in chunks). There is one warning a model for the
+    first sequence beyond a trained length, and one for the first of which the tokenizer loses bases.
     """
     encodings = []
     for number, sequence in enumerate(sequences):
@@ -93,7 +93,9 @@ def check_length(model: Model, length: int, tokens: int, record: str) -> None:
             hint=f"Cut it into windows, or see `dnallm models --length {length}` for models that "
             "take it whole.",
         )
-    warnings.warn(f"{sentence} What lies beyond is extrapolation.", stacklevel=4)
+    if not model.has_told_of_length:
+        model.has_told_of_length = True
+        warnings.warn(f"{sentence} What lies beyond is extrapolation. (Said once.)", stacklevel=4)
 
 
 def batches(

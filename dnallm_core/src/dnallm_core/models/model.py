@@ -48,6 +48,7 @@ class Model:
     """The checkpoint that the network was read from."""
 
     has_told_of_losses: bool = False
+    has_told_of_length: bool = False
     has_told_of_case: bool = False
 
     def __init__(
