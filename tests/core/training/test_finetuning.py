@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -18,8 +19,9 @@ from dnallm_core.errors import (
 from dnallm_core.sequences.alphabet import reverse_complement
 from dnallm_core.training import adapters
 from dnallm_core.training.baselines import kmer_baseline
-from dnallm_core.training.finetuning import Recipe, begin_run, fine_tune, finish_run
+from dnallm_core.training.finetuning import Recipe, fine_tune
 from dnallm_core.training.labelled import read_labelled
+from dnallm_core.training.run_folder import run_folder
 from dnallm_core.training.trained import load_trained
 from dnallm_core.training.trial import trial_of
 
@@ -120,12 +122,13 @@ def test_an_interrupted_run_goes_on_and_ends_as_an_uninterrupted_one(
     recipe = Recipe(epochs=4, rate=3e-3, batch=16)
     whole, expected = fine_tune(convolution(), trial, recipe, tmp_path / "whole")
     settings = {"rows": 60}
-    assert begin_run(tmp_path / "cut", settings) is False
-    with pytest.raises(KeyboardInterrupt):
-        fine_tune(convolution(), trial, recipe, tmp_path / "cut", callbacks=[Interruption()])
-    assert begin_run(tmp_path / "cut", settings) is True
-    said = []
-    resumed, predicted = fine_tune(convolution(), trial, recipe, tmp_path / "cut", say=said.append)
+    cut, said = tmp_path / "cut", []
+    with suppress(KeyboardInterrupt), run_folder(cut, settings) as goes_on:
+        assert not goes_on
+        fine_tune(convolution(), trial, recipe, cut, callbacks=[Interruption()])
+    with run_folder(cut, settings) as goes_on:
+        assert goes_on
+        resumed, predicted = fine_tune(convolution(), trial, recipe, cut, say=said.append)
     assert [each.split(":")[0] for each in said if each.startswith("epoch")] == [
         "epoch 3",
         "epoch 4",
@@ -133,8 +136,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_an_uninterrupted_one(
     np.testing.assert_allclose(predicted, expected, rtol=1e-4, atol=1e-6)
     losses = [run["histories"][0]["validation"] for run in (resumed, whole)]
     np.testing.assert_allclose(*losses, rtol=1e-4)
-    finish_run(tmp_path / "cut")
-    assert not (tmp_path / "cut" / "work").exists()
+    assert not (cut / "work").exists()
 
 
 def test_logs_for_tensorboard_stay_in_the_folder(toy, write_rows, motif, tmp_path):
@@ -142,38 +144,66 @@ def test_logs_for_tensorboard_stay_in_the_folder(toy, write_rows, motif, tmp_pat
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     out = tmp_path / "out"
-    begin_run(out, {})
-    entry, _ = fine_tune(toy(), _trial(write_rows, motif(40)), FAST, out, tensorboard=True)
-    finish_run(out)
+    with run_folder(out, {}):
+        entry, _ = fine_tune(toy(), _trial(write_rows, motif(40)), FAST, out, tensorboard=True)
     logs = EventAccumulator(str(out / "tensorboard" / "seed-0")).Reload()
     losses = [each.value for each in logs.Scalars("eval/loss")]
     expected = [loss for _, loss in entry["histories"][0]["validation"]]
     np.testing.assert_allclose(losses, expected, rtol=1e-5)
 
 
+def _cut_short(folder, settings, *left):
+    """A run that was interrupted when it had left these."""
+    with suppress(KeyboardInterrupt), run_folder(folder, settings) as goes_on:
+        assert not goes_on
+        for each in left:
+            (folder / "work" / each).mkdir(parents=True)
+        raise KeyboardInterrupt
+
+
 def test_a_folder_that_holds_another_run_is_refused(tmp_path):
     folder = tmp_path / "out"
-    begin_run(folder, {"epochs": 3, "rate": 0.1})
-    (folder / "work" / "seed-0" / "checkpoint-10").mkdir(parents=True)
-    with pytest.raises(OutputError, match=r"unfinished, with other settings \(epochs\)"):
-        begin_run(folder, {"epochs": 4, "rate": 0.1})
-    finish_run(folder)
-    with pytest.raises(OutputError, match="holds another run, which is finished"):
-        begin_run(folder, {"epochs": 3, "rate": 0.1})
-    assert begin_run(folder, {"epochs": 4}, overwrite=True) is False
+    _cut_short(folder, {"epochs": 3, "rate": 0.1}, "seed-0/checkpoint-10")
+    with (
+        pytest.raises(OutputError, match=r"unfinished, with other settings \(epochs\)"),
+        run_folder(folder, {"epochs": 4, "rate": 0.1}),
+    ):
+        pass
+    with run_folder(folder, {"epochs": 3, "rate": 0.1}) as goes_on:
+        assert goes_on
+    assert {each.name for each in folder.iterdir()} == {"run.json"}
+    with (
+        pytest.raises(OutputError, match="holds another run, which is finished"),
+        run_folder(folder, {"epochs": 3, "rate": 0.1}),
+    ):
+        pass
+    with run_folder(folder, {"epochs": 4}, overwrite=True) as goes_on:
+        assert not goes_on
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("precious")
-    with pytest.raises(OutputError, match="not empty, and holds no run"):
-        begin_run(other, {})
+    with pytest.raises(OutputError, match="not empty, and holds no run"), run_folder(other, {}):
+        pass
+    assert [each.name for each in other.iterdir()] == ["thesis.tex"]
+
+
+def test_a_folder_that_another_run_trains_into_is_refused_before_its_first_checkpoint(tmp_path):
+    folder = tmp_path / "out"
+    with run_folder(folder, {"epochs": 3}):
+        for settings in ({"epochs": 3}, {"epochs": 4}):
+            with (
+                pytest.raises(OutputError, match=r"training into .*out just now"),
+                run_folder(folder, settings, overwrite=True),
+            ):
+                pass
+        assert json.loads((folder / "run.json").read_text())["settings"] == {"epochs": 3}
 
 
 def test_a_run_that_ended_before_its_first_checkpoint_leaves_its_folder_to_the_next(tmp_path):
     folder = tmp_path / "out"
-    begin_run(folder, {"layer": 99})
-    (folder / "work").mkdir()
-    (folder / "work" / "parent.safetensors").write_bytes(b"")
-    assert begin_run(folder, {"layer": 1}) is False
+    _cut_short(folder, {"layer": 99}, "parent")
+    with run_folder(folder, {"layer": 1}) as goes_on:
+        assert not goes_on
     assert json.loads((folder / "run.json").read_text())["settings"] == {"layer": 1}
     assert not (folder / "work").exists()
 

@@ -58,9 +58,10 @@ def run(options: argparse.Namespace) -> int:
     from ..errors import RequirementError
     from ..tasks.run import file_digest
     from ..training.extra import needs
-    from ..training.finetuning import Recipe, begin_run, fine_tune, finish_run
+    from ..training.finetuning import Recipe, fine_tune
     from ..training.probing import add_baselines
     from ..training.report import write_report
+    from ..training.run_folder import run_folder
     from ..training.trial import write_predictions
 
     if options.quantise:
@@ -103,21 +104,21 @@ def run(options: argparse.Namespace) -> int:
         "model": options.model, "weights": options.weights, "data": digests, "split": trial.split,
         "label": options.label, "kind": trial.labelled.kind, **asdict(recipe),
     }  # fmt: skip
-    if begin_run(options.output, settings, overwrite=options.overwrite):
-        talk(f"going on with the run in {options.output}")
-    model = open_model(options)
-    facts = {"data": digests, "split": trial.split}
-    entry, found = fine_tune(
-        model, trial, recipe, options.output, facts=facts, memory=memory,
-        tensorboard=options.tensorboard, say=talk,
-    )  # fmt: skip
-    methods, predicted = [entry], {entry["name"]: found}
-    if not options.no_baselines:
-        add_baselines(trial, methods, predicted, seed=options.seed, say=talk)
-    report = report_of(options, model, trial, methods, task="train", **asdict(recipe))
-    write_predictions(options.output / "predictions.tsv", trial, predicted)
-    write_report(options.output, report)
-    finish_run(options.output)
+    with run_folder(options.output, settings, overwrite=options.overwrite) as goes_on:
+        if goes_on:
+            talk(f"going on with the run in {options.output}")
+        model = open_model(options)
+        facts = {"data": digests, "split": trial.split}
+        entry, found = fine_tune(
+            model, trial, recipe, options.output, facts=facts, memory=memory,
+            tensorboard=options.tensorboard, say=talk,
+        )  # fmt: skip
+        methods, predicted = [entry], {entry["name"]: found}
+        if not options.no_baselines:
+            add_baselines(trial, methods, predicted, seed=options.seed, say=talk)
+        report = report_of(options, model, trial, methods, task="train", **asdict(recipe))
+        write_predictions(options.output / "predictions.tsv", trial, predicted)
+        write_report(options.output, report)
     return show(options, report)
 
 

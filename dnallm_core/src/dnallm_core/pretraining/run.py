@@ -18,7 +18,7 @@ from ..models import Model, PredictsBases
 from ..models.batching import require
 from ..sequences.tokenizers import tokenizer_for
 from ..training.extra import needs
-from ..training.finetuning import begin_run, finish_run
+from ..training.run_folder import run_folder
 from .bases import SplitGenome, split_genome
 from .clock import Clock
 from .contexts import ONE_SIDED, TWO_SIDED, ContextCounts
@@ -95,43 +95,44 @@ def pretrain(
         "device": model.device.type,
     }  # fmt: skip
     compared = {**settings, "schedule": {**settings["schedule"], "steps": "any"}}
-    if begin_run(folder, compared, overwrite=overwrite):
-        say(f"going on with the run in {folder}")
-    parameters = sum(each.numel() for each in model.module.parameters())
-    schedule = plan.schedule
-    say(
-        f"{parameters:,} parameters; {schedule.steps:,} steps of {schedule.rows} windows of "
-        f"{plan.window:,} bp, from {genome.edge:,} of {genome.length:,} bases"
-    )
-    contexts = None
-    if plan.share:
-        ladder = ONE_SIDED if letters.causal else TWO_SIDED
-        contexts = ContextCounts.of(genome.training, ladder)
-    training = Windows(
-        genome.training, letters, plan.window, schedule.steps * schedule.rows, plan.seed,
-        contexts, plan.share, schedule.stable * schedule.rows,
-    )  # fmt: skip
-    looked_at = Windows(genome.held_out, letters, plan.window, LOOKED_AT, plan.seed + 1)
-    clock = Clock(folder / "work" / "spent.json")
-    network, curves = learn(
-        model.module, letters, training, looked_at, schedule,
-        work=folder / "work", seed=plan.seed, bfloat16=bfloat16, callbacks=[clock, *callbacks], say=say,
-    )  # fmt: skip
-    record = {
-        "parameters": parameters,
-        "family_direction": facts.direction,
-        "looked_at": LOOKED_AT,
-        "bases": schedule.steps * schedule.rows * plan.window,
-        **clock.minutes(),
-    }
-    from transformers.utils.logging import disable_progress_bar
+    with run_folder(folder, compared, overwrite=overwrite) as goes_on:
+        if goes_on:
+            say(f"going on with the run in {folder}")
+        parameters = sum(each.numel() for each in model.module.parameters())
+        schedule = plan.schedule
+        say(
+            f"{parameters:,} parameters; {schedule.steps:,} steps of {schedule.rows} windows of "
+            f"{plan.window:,} bp, from {genome.edge:,} of {genome.length:,} bases"
+        )
+        contexts = None
+        if plan.share:
+            ladder = ONE_SIDED if letters.causal else TWO_SIDED
+            contexts = ContextCounts.of(genome.training, ladder)
+        training = Windows(
+            genome.training, letters, plan.window, schedule.steps * schedule.rows, plan.seed,
+            contexts, plan.share, schedule.stable * schedule.rows,
+        )  # fmt: skip
+        looked_at = Windows(genome.held_out, letters, plan.window, LOOKED_AT, plan.seed + 1)
+        clock = Clock(folder / "work" / "spent.json")
+        network, curves = learn(
+            model.module, letters, training, looked_at, schedule,
+            work=folder / "work", seed=plan.seed, bfloat16=bfloat16,
+            callbacks=[clock, *callbacks], say=say,
+        )  # fmt: skip
+        record = {
+            "parameters": parameters,
+            "family_direction": facts.direction,
+            "looked_at": LOOKED_AT,
+            "bases": schedule.steps * schedule.rows * plan.window,
+            **clock.minutes(),
+        }
+        from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # one bar for one small file
-    network.save_pretrained(folder)
-    write_curves(folder / "curves.tsv", curves)
-    content = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps({**content, "took": record}, indent=1) + "\n")
-    finish_run(folder)
+        disable_progress_bar()  # one bar for one small file
+        network.save_pretrained(folder)
+        write_curves(folder / "curves.tsv", curves)
+        content = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps({**content, "took": record}, indent=1) + "\n")
     model.module = network
     model.folder = folder
     return Trained(model, genome, {**settings, **record})

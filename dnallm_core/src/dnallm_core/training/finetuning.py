@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import OutputError, RequirementError
+from ..errors import RequirementError
 from ..models import Embeds, Model
 from ..models.batching import require
 from .extra import needs
@@ -268,62 +268,3 @@ def _keep(folder: Path, work: Path, entry: Mapping[str, Any]) -> None:
         if target.is_dir():
             shutil.rmtree(target)
         each.replace(target)
-
-
-# --- the folder of a run ----------------------------------------------------------------------
-
-
-def begin_run(folder: Path, settings: Mapping[str, Any], *, overwrite: bool = False) -> bool:
-    """Claim a folder for a run; True where an interrupted run of the same settings goes on.
-
-    A run that ended before its first checkpoint, as by a flag that the model refuses, is no run: its
-    folder is taken. Raises OutputError for a folder that holds another run, or anything else.
-    """
-    record = folder / "run.json"
-    wanted = json.loads(json.dumps(settings, default=str))
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder} is a file; a run needs a folder.")
-    if record.exists() and not overwrite and not _never_began(folder):
-        before = json.loads(record.read_text())
-        if before.get("finished"):
-            raise OutputError(
-                f"{folder} holds another run, which is finished.",
-                hint="Name another folder, or pass --overwrite.",
-            )
-        old = before.get("settings", {})
-        changed = sorted(key for key in {*old, *wanted} if old.get(key) != wanted.get(key))
-        if changed:
-            raise OutputError(
-                f"{folder} holds another run, unfinished, with other settings "
-                f"({', '.join(changed)}).",
-                hint="Finish it with its own settings, name another folder, or pass --overwrite.",
-            )
-        return True
-    if not record.exists() and folder.is_dir() and any(folder.iterdir()) and not overwrite:
-        raise OutputError(
-            f"{folder} is not empty, and holds no run.",
-            hint="Name another folder, or pass --overwrite.",
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(folder / "work", ignore_errors=True)
-    record.write_text(json.dumps({"finished": False, "settings": wanted}, indent=1) + "\n")
-    return False
-
-
-def _never_began(folder: Path) -> bool:
-    """Whether a run has left its settings and copies of what it began with, and no more."""
-    began = any((folder / "work").rglob("checkpoint-*"))
-    began = began or any((folder / "work").rglob("finished.json"))
-    return (
-        not began
-        and {each.name for each in folder.iterdir()} <= {"run.json", "work"}
-        and (not json.loads((folder / "run.json").read_text()).get("finished"))
-    )
-
-
-def finish_run(folder: Path) -> None:
-    """Mark a run as finished and remove what only an interrupted one needs."""
-    record = folder / "run.json"
-    content = json.loads(record.read_text())
-    record.write_text(json.dumps({**content, "finished": True}, indent=1) + "\n")
-    shutil.rmtree(folder / "work", ignore_errors=True)
