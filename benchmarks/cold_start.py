@@ -16,6 +16,8 @@ import tempfile
 from pathlib import Path
 from statistics import median
 
+from dnallm_core.catalog import catalog
+
 HEAD = """schema = 1
 api = ">=1,<2"
 [families.made-up]
@@ -78,19 +80,22 @@ def main() -> None:
     core = [sys.executable, "-m", "dnallm_core"]
     with tempfile.TemporaryDirectory() as scratch:
         plain = {**os.environ, "DNALLM_CACHE": f"{scratch}/cache"}
+        generated_zoo(Path(scratch, "some"), 1, max(1, 200 - len(catalog())))
         generated_zoo(Path(scratch, "large"), 1, 10_000)
         generated_zoo(Path(scratch, "many"), 200, 50)
         large = {**plain, "PYTHONPATH": f"{scratch}/large"}
         many = {**plain, "PYTHONPATH": f"{scratch}/many"}
+        some = {**plain, "PYTHONPATH": f"{scratch}/some"}
+        select = [*core, "select", "--task", "embedding", "--memory", "24GB", "--json"]
         commands = {
             "python -c pass": ([sys.executable, "-c", "pass"], plain),
             "pydantic": ([sys.executable, "-c", "from pydantic import BaseModel"], plain),
             "models --json": ([*core, "models", "--json"], plain),
-            "select --json": (
-                [*core, "select", "--task", "embedding", "--memory", "24GB", "--json"],
-                plain,
-            ),
+            "select --json": (select, plain),
+            "models --json, 200 models": ([*core, "models", "--json"], some),
+            "select --json, 200 models": (select, some),
             "models --json, 10,000 models": ([*core, "models", "--json"], large),
+            "select --json, 10,000 models": (select, large),
             "models --json, 200 plugins x 50": ([*core, "models", "--json"], many),
         }
         for command, environment in commands.values():

@@ -76,6 +76,49 @@ def test_the_largest_batch_fits_where_another_step_takes_over(make: Any) -> None
     assert cost[0].most(1_000) <= memory < cost[1].most(1_000)
 
 
+def exact(make: Any, **sizes: int) -> tuple[Any, Records]:
+    """A transformer of 1,000 elements a token at least, measured with nothing kept by an allocator."""
+    config = {"hidden_size": 1024, "num_attention_heads": 16, "num_hidden_layers": 2, **sizes}
+    model = make("toy", architecture="encoder-transformer", config=config)
+    body = {"part": "body", "terms": {"per_token": 4.0 * 12_000}}
+    measured = {"points": [[1, 10, 1, 1.0]], "exact": True}
+    return model, Records(given={"toy": [record(model, steps=[body], measured=measured)]})
+
+
+def kept(cost: Any, tokens: int) -> float:
+    return sum(each.at(tokens) for each in cost.growths if each.name == "allocator")
+
+
+def test_attentions_tensors_stay_on_the_heap_while_the_states_are_blocks_of_it(make: Any) -> None:
+    model, records = exact(make)
+    cost = prediction(model, batch=8, records=records)
+    states = 8 * 4 * 1024  # bytes a token of the length; 32 MB of them are 1,024 tokens
+    assert kept(cost, 20) == 20e6
+    assert kept(cost, 1_024) == pytest.approx(0.75 * 7 * states * 1_024)
+    assert kept(cost, 1_025) == pytest.approx(45e6 + 0.035 * 8 * 4 * 12_000 * 1_025)
+
+
+def test_wide_queries_go_back_to_the_system_before_the_states_do(make: Any) -> None:
+    model, records = exact(make, head_dim=256, num_key_value_heads=1)
+    cost = prediction(model, batch=8, records=records)
+    assert kept(cost, 256) == pytest.approx(0.75 * 4 * 8 * (2 * 18 * 256 + 1024) * 256)
+    assert kept(cost, 257) < 50e6
+
+
+def test_a_longer_input_is_never_said_to_need_less_where_the_heap_lets_go(make: Any) -> None:
+    model, records = exact(make)
+    cost = prediction(model, batch=8, records=records)
+    most = [cost.most(length) for length in range(900, 1_300, 7)]
+    assert most == sorted(most)
+    memory = cost.most(1_000)
+    assert cost.most(cost.longest(memory)) <= memory
+    for room in range(200_000_000, 700_000_000, 50_000_000):
+        rows = largest_batch(model, 1_000, room, records=records)
+        needed = [prediction(model, batch=each, records=records).most(1_000)
+                  for each in range(1, rows + 2)]  # fmt: skip
+        assert max(needed[:-1], default=0) <= room < needed[-1]
+
+
 def test_a_relatives_head_is_scaled_by_its_vocabulary_and_the_body_is_not(make: Any) -> None:
     config = {"hidden_size": 100, "num_hidden_layers": 2, "num_attention_heads": 2,
               "intermediate_size": 400}  # fmt: skip

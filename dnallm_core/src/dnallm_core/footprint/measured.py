@@ -20,7 +20,11 @@ from .terms import (
     BYTES,
     CPU_ALLOCATOR,
     CPU_WORKSPACE,
+    HEAP_BLOCK,
+    HEAP_KEPT,
+    HEAP_LEAST,
     Growth,
+    attended,
     carried,
     derived,
     joined,
@@ -29,6 +33,8 @@ from .terms import (
 )
 
 MOST_LOGITS = 3  # the head's product, its sum with the bias, and both read in float32
+_TRANSFORMERS = ("encoder-transformer", "decoder-transformer")
+_KEPT = "freed blocks that the allocator keeps: none to 210 MB were measured"
 _FLOAT32_INSIDE = ("state-space", "long-convolution", "hybrid", "convolutional")
 
 
@@ -47,7 +53,7 @@ def growths_of(
         found += _steps(record, shape, kind, batch, scale, basis)
         if cache:
             found.extend(carried(shape, kind, batch, BYTES[dtype], "derived"))
-        return (*found, *_surroundings(record, found, device))
+        return (*found, *_surroundings(record, found, shape, kind, batch, dtype, device))
     bends = [bend.at(batch) for bend in shape.bends]
     ways = (record.terms, *record.beyond, *(None,) * (len(bends) - len(record.beyond)))
     first: list[Growth] = []
@@ -61,27 +67,55 @@ def growths_of(
             logits = batch * shape.vocabulary * BYTES[dtype]
             own = [Growth("working", held, logits, 0, basis), *rest]
         first = first or own
-        found += [each._replace(after=low, until=high) for each in own]
+        found += [each._replace(after=low, until=high) for each in own] if bends else own
     if cache and not bends:
         found.extend(carried(shape, kind, batch, BYTES[dtype], "derived"))
-    return (*found, *_surroundings(record, found, device))
+    return (*found, *_surroundings(record, found, shape, kind, batch, dtype, device))
 
 
-def _surroundings(record: Record, found: Sequence[Growth], device: str) -> list[Growth]:
+def _surroundings(
+    record: Record,
+    found: Sequence[Growth],
+    shape: Shape,
+    kind: str,
+    batch: int,
+    dtype: str,
+    device: str,
+) -> list[Growth]:
     """What is held besides: by the libraries on a device, by the allocator on a CPU."""
     if device != "cpu":
         return [runtime(device)]
     if not record.measured.get("exact"):
         return []
-    kept = "blocks that the allocator keeps: measured from none to 210 MB"
+    heap: list[Growth] = []
+    most = 0.0
+    if kind in _TRANSFORMERS and record.mode == "inference":
+        heap, most = _heap(shape, batch, dtype)
     shares = [
         Growth("allocator", 0, ALLOCATOR_SHARE * each.per_token,
-               ALLOCATOR_SHARE * each.per_token_squared, kept, each.after, each.until)
+               ALLOCATOR_SHARE * each.per_token_squared, _KEPT, max(each.after, most), each.until)
         for each in found
         if each.name not in ("weights", "key-value-cache", "recurrent-state")
         and (each.per_token or each.per_token_squared)
+        and most < each.until
     ]  # fmt: skip
-    return [Growth("allocator", CPU_ALLOCATOR, 0, 0, kept), *shares]
+    return [*heap, Growth("allocator", CPU_ALLOCATOR, 0, 0, _KEPT, most), *shares]
+
+
+def _heap(shape: Shape, batch: int, dtype: str) -> tuple[list[Growth], float]:
+    """What glibc's heap keeps of attention's tensors, and the tokens of a row up to which they lie there.
+
+    Beyond them the hidden states or the queries of the batch are blocks that go back when they are
+    freed.
+    """
+    element = batch * shape.strands * BYTES[dtype]
+    kept = HEAP_KEPT * element * attended(shape)
+    most = HEAP_BLOCK / (element * max(shape.width, shape.heads * shape.head_width))
+    few = min(most, HEAP_LEAST / kept)
+    least = Growth("allocator", HEAP_LEAST, 0, 0, _KEPT, until=few)
+    if few == most:
+        return [least], most
+    return [least, Growth("allocator", 0, kept, 0, _KEPT, few, most)], most
 
 
 def _steps(
@@ -165,9 +199,7 @@ def _scaled(
     ``least``: the smallest factor; of whole passes that of the width, for the formulas weigh a
     head's output too heavily. Of a step of the body (0) the head is left out.
     """
-    if least is not None:
-        shape, measured = (dataclasses.replace(each, vocabulary=0) for each in (shape, measured))
-    here, there = _formulas(shape, kind), _formulas(measured, kind)
+    here, there = (_formulas(each, kind, least is None) for each in (shape, measured))
     width = shape.width / measured.width if least is None else least
     found = {
         name: value * max(here[name] / there[name], width) if there.get(name) else value
@@ -183,12 +215,16 @@ def _scaled(
 
 
 @lru_cache(maxsize=1024)
-def _formulas(shape: Shape, kind: str) -> Mapping[str, float]:
-    """The derived coefficients by the names that records have, of one row in float32."""
+def _formulas(shape: Shape, kind: str, head: bool) -> Mapping[str, float]:
+    """The derived coefficients by the names that records have, of one row in float32.
+
+    ``head``: count what the head gives too.
+    """
+    plain = dataclasses.replace(shape, bends=(), vocabulary=shape.vocabulary if head else 0)
     found = dict.fromkeys(
         ("per_token", "per_length", "per_token_squared", "per_length_squared"), 0.0
     )
-    for growth in derived(dataclasses.replace(shape, bends=()), kind, 1, "float32", device="cpu"):
+    for growth in derived(plain, kind, 1, "float32", device="cpu"):
         name = "per_length" if growth.name == "filters" else "per_token"
         found[name] += growth.per_token
         found["per_token_squared"] += growth.per_token_squared

@@ -15,6 +15,7 @@ from .training import Training, training_terms
 
 SPECIAL_TOKENS = 2  # what tokenizers add at most to one sequence
 _NO_END = 10**12  # bp: longer than any genome
+_MOST_ROWS = 2**20
 _NO_RECORDS = Records()
 
 
@@ -163,7 +164,7 @@ def prediction(
     shape = shape_of(manifest)
     record = _nearest(records.of(manifest), dtype, mode, device)
     if record is None and mode == "inference":
-        record = _nearest(records.relative_of(manifest), dtype, mode, device)
+        record = _nearest(records.relative_of(manifest, shape), dtype, mode, device)
     if mode == "training" and training not in (None, Training()):
         record = None  # what is measured is training in full
     if record is not None:
@@ -241,17 +242,16 @@ def largest_batch(
         )  # fmt: skip
         return cost.most(length, devices)
 
-    one, two = needed(1), needed(2)
-    if one > memory:
+    if needed(1) > memory:
         return 0
-    if two <= one:
-        return 2**20
-    # every step is linear in the batch, and their largest grows with it at least as fast
-    low, high = 1, 1 + (memory - one) // (two - one)
+    low = 1
+    while low < _MOST_ROWS and needed(2 * low) <= memory:
+        low *= 2
+    high = min(2 * low, _MOST_ROWS)
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if needed(middle) <= memory else (low, middle - 1)
-    return int(low)
+    return low
 
 
 def _nearest(records: tuple[Record, ...], dtype: str, mode: str, device: str) -> Record | None:

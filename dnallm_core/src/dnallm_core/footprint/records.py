@@ -76,8 +76,11 @@ class Records:
             each for table in self._tables(manifest) for each in table.models.get(manifest.id, ())
         )
 
-    def relative_of(self, manifest: ModelManifest) -> tuple[Record, ...]:
-        """Records of the measured model that is nearest to this one in size and runs the same code."""
+    def relative_of(self, manifest: ModelManifest, own: Shape | None = None) -> tuple[Record, ...]:
+        """Records of the measured model that is nearest to this one in size and runs the same code.
+
+        ``own``: the model's shape, where it is known already.
+        """
         found: dict[str, tuple[Record, ...]] = {}
         for table in self._tables(manifest):
             for name, kept in table.relatives.get(manifest.implementation, {}).items():
@@ -85,7 +88,7 @@ class Records:
                     found.setdefault(name, kept)
         if not found:
             return ()
-        own = shape_of(manifest)
+        own = own or shape_of(manifest)
 
         def distance(name: str) -> tuple[bool, float, str]:
             record = found[name][0]
@@ -151,8 +154,12 @@ def plugin_folder(manifest: ModelManifest) -> Path | None:
 
 
 def _inside_plugin(manifest: ModelManifest) -> Path | None:
-    folder = plugin_folder(manifest)
-    return folder / str(manifest.footprint) if folder is not None else None
+    return _placed(plugin_folder(manifest), str(manifest.footprint))
+
+
+@lru_cache(maxsize=256)
+def _placed(folder: Path | None, name: str) -> Path | None:
+    return folder / name if folder is not None else None
 
 
 @lru_cache(maxsize=256)

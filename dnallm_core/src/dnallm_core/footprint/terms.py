@@ -19,9 +19,15 @@ CUDA_CONTEXT = 500 * 10**6
 CPU_WORKSPACE = 20 * 10**6
 """Thread pools and library workspaces on a CPU, as the measured models show them."""
 CPU_ALLOCATOR = 45 * 10**6
-"""What glibc keeps of freed blocks (up to 32 MB each) on a CPU, whatever is run: the middle of it."""
+"""What glibc keeps of freed blocks on a CPU, whatever is run: the middle of it."""
 ALLOCATOR_SHARE = 0.035
-"""And what it keeps besides, of what is alive: 0 to 210 MB in all, from run to run and by shape."""
+"""And what it keeps besides, of what is alive: 0 to 180 MB in all, from run to run and by shape."""
+HEAP_BLOCK = 32 << 20
+"""Bytes up to which glibc takes a block from its heap, which keeps what is freed; larger ones go back."""
+HEAP_KEPT = 0.75
+"""What of attention's tensors is kept for the rest of the pass where each of them is such a block."""
+HEAP_LEAST = 20 * 10**6
+"""What is kept of the smallest batches."""
 TRANSFORMER = 1.5
 """What measured transformers hold above the tensors of the widest step."""
 SCAN_CHUNK = 256
@@ -134,8 +140,7 @@ def one_block(shape: Shape, kind: str) -> tuple[float, float]:
     width, wide = shape.width, shape.feed_forward
     block: float
     stream = 2 * width  # the residual stream and its normed copy
-    queries = (shape.heads + 2 * shape.key_value_heads) * shape.head_width
-    attention = queries * 2 + width  # projected, then laid out by head
+    attention = attended(shape)
     feed = wide * (3 if shape.gated else 2)
     if kind == "state-space":
         # in projection (2 x inner), its convolved half, step sizes, gates and outputs, each direction
@@ -148,6 +153,12 @@ def one_block(shape: Shape, kind: str) -> tuple[float, float]:
         block = TRANSFORMER * max(attention, feed, 6 * width if kind == "hybrid" else 0)
     square = 0.0 if shape.fused_attention else 2.0 * shape.heads
     return stream + block, square
+
+
+def attended(shape: Shape) -> int:
+    """Elements a token that one attention holds: all projected, then laid out by head, and its output."""
+    queries = (shape.heads + 2 * shape.key_value_heads) * shape.head_width
+    return queries * 2 + shape.width
 
 
 def _fourier(shape: Shape, rows: int, how: str) -> Growth:
