@@ -159,5 +159,9 @@ def test_what_of_a_card_was_seen_nowhere_is_said() -> None:
     from dnallm_core.resources.gpus import find
 
     assert find("A30").basis.endswith("; from memory, not checked")
+    assert described(gpu="A30").problems == (
+        "The figures of NVIDIA A30 are from memory: no source that states them was seen.",
+    )
+    assert not described(gpu="L40").problems
     assert find("GH200").basis.endswith("; its bandwidth and rates were seen nowhere")
     assert "nowhere" not in find("L40").basis

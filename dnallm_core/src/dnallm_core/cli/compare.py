@@ -44,6 +44,8 @@ def run(options: argparse.Namespace) -> int:
         path = Path(options.svg)
         path.write_text(draw(found), encoding="utf-8")
         say(f"{path}: memory and time against length, evidence by task.")
+    for problem in resources.problems if resources is not None else ():
+        say(problem)
     if options.json:
         print_json(found.to_dict())
     else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 
 from ..resources import described
-from .output import print_json, size
+from .output import print_json, say, size
 from .running import read_length
 
 
@@ -38,7 +38,10 @@ def run(options: argparse.Namespace) -> int:
     from ..tasks.on_paper import estimate
 
     model = catalog()[options.model]
-    device = described(gpu=options.gpu).devices[0]
+    resources = described(gpu=options.gpu)
+    device = resources.devices[0]
+    for problem in resources.problems:
+        say(problem)
     found = estimate(
         model,
         device,

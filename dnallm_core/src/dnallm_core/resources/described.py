@@ -21,6 +21,7 @@ def described(
             requirement="devices",
             hint='Say `gpu="RTX 4090"` or `memory="24GB"` too.',
         )
+    problems: tuple[str, ...] = ()
     if gpu is not None:
         card = find(gpu)
         made = [
@@ -38,6 +39,7 @@ def described(
             for index in range(devices or 1)
         ]
         source = f"{devices or 1} x {card.name}, as described"
+        problems = (card.doubt,) if card.doubt else ()
     else:
         assert memory is not None
         made = [
@@ -53,4 +55,4 @@ def described(
             for index in range(devices or 1)
         ]
         source = f"{devices or 1} x {memory:,} bytes, as described"
-    return Resources(devices=tuple(made), source=source)
+    return Resources(devices=tuple(made), source=source, problems=problems)

@@ -30,6 +30,13 @@ class Card:
     checked: str | None = None
 
     @property
+    def doubt(self) -> str:
+        """What a user must know of the figures, in a sentence; empty where they were seen."""
+        if self.checked is not None:
+            return ""
+        return f"The figures of {self.name} are from memory: no source that states them was seen."
+
+    @property
     def basis(self) -> str:
         """Where the figures come from, in a phrase."""
         if self.checked is None:
