@@ -66,7 +66,7 @@ FEW = 2  # blocks: the peak of a forward pass does not depend on how many there 
 SHORT = (96, 160, 224, 320, 508)
 MIDDLE = (128, 256, 400, 640, 1000)
 LONG = (1000, 1700, 2500, 4000, 6000, 9000)
-LONGER = (14_000, 67_000, 90_000)
+LONGER = (14_000, 30_000, 50_000, 67_000, 90_000)
 
 
 class Plan(NamedTuple):
@@ -102,9 +102,14 @@ PLANS: dict[str, Plan] = {
     "mistral-dna-v1-1m-hg38": Plan(None, (64, 100, 128, 192, 256), (1, 32)),
     "caduceus-ph-131k": Plan(2, LONG, (1, 2), None, LONGER),
     "caduceus-ps-131k": Plan(2, LONG, (1, 2), None, LONGER),
-    "plantcaduceus-l20": Plan(2, SHORT, (1, 6)),
-    "plantcad2-small": Plan(2, MIDDLE, (1, 3)),
-    "plant-dnamamba-6mer": Plan(2, MIDDLE, (1, 3)),
+    "plantcaduceus-l20": Plan(2, SHORT, (1, 6), more=((12, 508), (24, 508))),
+    "plantcad2-small": Plan(
+        2, MIDDLE, (1, 3), alone=(2000, 3500), more=((6, 1000), (10, 1000))
+    ),
+    "plant-dnamamba-6mer": Plan(
+        2, MIDDLE, (1, 3), alone=(2000, 3500), more=((6, 1000), (10, 1000))
+    ),
+    "hyenadna-small-32k": Plan(None, (1000, 2500, 4000, 6000, 8000), (1, 2), alone=(14_000,)),
     "hyenadna-medium-160k": Plan(None, (1000, 2500, 4000, 6000, 8000), (1, 2)),
     "evo-2-1b-base": Plan(4, (128, 512, 1024, 2048, 3000), (1,)),
     "evo-1-8k-base": Plan(

@@ -136,6 +136,20 @@ def test_a_relatives_head_is_scaled_by_its_vocabulary_and_the_body_is_not(make: 
     )
 
 
+def test_what_one_row_holds_counts_once_and_is_scaled_like_what_every_row_holds(make: Any) -> None:
+    wide, narrow = (
+        make(name, architecture="state-space", config={"d_model": width, "n_layer": 2})
+        for name, width in (("wide", 200), ("narrow", 100))
+    )
+    terms = {"fixed": 2e7, "per_length": 1_000.0, "per_token": 500.0}
+    records = Records(given={"wide": [record(wide, steps=[], terms=terms)]})
+    own = {each.name: each.per_token for each in prediction(wide, batch=4, records=records).growths}
+    assert (own["working"], own["activations"]) == (1_000, 4 * 500)
+    told = {each.name: each.per_token for each in prediction(narrow, records=records).growths}
+    assert told["working"] == pytest.approx(2 * told["activations"])
+    assert 0 < told["working"] < 1_000
+
+
 def test_only_steps_that_are_a_peak_are_kept_and_each_is_told_exactly() -> None:
     points = [Point(rows, tokens, 0, 0.0) for rows in (1, 8) for tokens in (50, 200, 800)]
 

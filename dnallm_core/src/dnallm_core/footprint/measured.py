@@ -182,7 +182,8 @@ def _terms(
         Growth("activations", 0, batch * terms.get("per_token", 0.0), 0, basis),
     ]
     if terms.get("per_length"):
-        found.append(Growth("filters", 0, terms["per_length"], 0, basis))
+        name = "working" if kind == "state-space" else "filters"
+        found.append(Growth(name, 0, terms["per_length"], 0, basis))
     if terms.get("per_token_squared"):
         square = batch * terms["per_token_squared"]
         found.append(Growth("attention", 0, 0, square, basis))
@@ -228,5 +229,7 @@ def _formulas(shape: Shape, kind: str, head: bool) -> Mapping[str, float]:
         name = "per_length" if growth.name == "filters" else "per_token"
         found[name] += growth.per_token
         found["per_token_squared"] += growth.per_token_squared
+    if kind == "state-space":  # what a row holds while it is mixed by itself
+        found["per_length"] = found["per_token"]
     found["per_length_squared"] = found["per_token_squared"]
     return found

@@ -1,9 +1,9 @@
 """Measured points -> named terms: a small non-negative least-squares fit, held against other points.
 
 Peak bytes above the weights = fixed + per_row x rows + per_length x tokens (filters, which all rows
-share) + per_token x rows x tokens + per_length_squared x tokens^2 (biases and masks, which all rows
-share) + per_token_squared x rows x tokens^2; seconds = fixed + per_token x rows x tokens +
-per_token_squared x rows x tokens^2.
+share; a row that is mixed by itself) + per_token x rows x tokens + per_length_squared x tokens^2
+(biases and masks, which all rows share) + per_token_squared x rows x tokens^2; seconds = fixed +
+per_token x rows x tokens + per_token_squared x rows x tokens^2.
 """
 
 from __future__ import annotations

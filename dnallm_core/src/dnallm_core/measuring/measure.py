@@ -231,6 +231,8 @@ def _terms(manifest: ModelManifest) -> list[str]:
     terms = ["fixed", "per_row", "per_token"]
     if manifest.architecture in ("long-convolution", "hybrid"):
         terms.append("per_length")  # filters as long as the input
+    if manifest.architecture == "state-space":
+        terms.append("per_length")  # rows that are mixed one after the other
     if shape_of(manifest).attention_layers:
         # masks and biases that all rows share, or each has; scores where they are not fused
         terms += ["per_length_squared", "per_token_squared"]
