@@ -115,7 +115,7 @@ def score_variants(
         {
             **genome_settings(genome), **alignment_settings(alignment_source), "window": window,
             "both_strands": both_strands, "on_mismatch": on_mismatch, "batch_tokens": batch_tokens,
-            **({} if effect == "likelihood" else {"effect": effect}),  # older records have no such word
+            "effect": effect,
         },
         overwrite=overwrite,
         quiet=quiet,

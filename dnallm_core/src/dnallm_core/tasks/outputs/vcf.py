@@ -19,11 +19,10 @@ from .indexed import BgzfText, make_index, write_lines
 KEY = "DNALLM"
 WHY = "DNALLM_WHY"
 COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
-_LIKELIHOOD = (
-    "Log-likelihood of the alternative less that of the reference (nats; harmful is negative)"
-)
 _MEANING = {
-    "embedding-distance": "Minus the distance of the alleles' embeddings (harmful is negative)"
+    "likelihood": "Log-likelihood of the alternative less that of the reference (nats; harmful is "
+    "negative)",
+    "embedding-distance": "Minus the distance of the alleles' embeddings (harmful is negative)",
 }
 _OURS = re.compile(rf"##INFO=<ID=({KEY}|{WHY}),")
 _CONTIG = re.compile(r"##contig=<ID=([^,>]+)")
@@ -64,16 +63,15 @@ def write(path: Path, tables: Iterable[Table], details: Mapping[str, Any]) -> No
     contigs = [_contig(name, lengths) for name in names if name not in declared]
     target: Any = BgzfText(path) if compressed else path.open("w", encoding="utf-8", newline="")
     with target as file:
-        effect = str(details["settings"].get("effect"))
-        write_lines(file, _header(header, contigs, str(details["model"]), effect))
+        meaning = _MEANING[details["settings"].get("effect", "likelihood")]  # a scan has no other
+        write_lines(file, _header(header, contigs, str(details["model"]), meaning))
         write_lines(file, lines)
     if compressed:
         make_index(path, details["contigs"], names, preset="vcf")
 
 
-def _header(given: Sequence[str], contigs: Sequence[str], model: str, effect: str) -> list[str]:
+def _header(given: Sequence[str], contigs: Sequence[str], model: str, meaning: str) -> list[str]:
     """The input's own header, or a new one, with what the rows need declared."""
-    meaning = _MEANING.get(effect, _LIKELIHOOD)
     notes = [line for line in given if line.startswith("##") and not _OURS.match(line)]
     if not notes or not notes[0].startswith("##fileformat="):
         notes.insert(0, "##fileformat=VCFv4.2")
