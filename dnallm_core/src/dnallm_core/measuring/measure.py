@@ -46,17 +46,17 @@ class Measurement:
         weights = int(self.record["measured"]["built"])
         rows = []
         for point in self.held:
-            passed = [tokens / (point.rows if of == "batch" else 1) < point.tokens
-                      for tokens, of in self.record["shape"]["bends"]]  # fmt: skip
-            place = next((place for place, gone in enumerate(passed) if not gone), len(passed))
-            found = self.fits[place]
-            assert found is not None
-            amount = weights + predicted(found.bytes, point)
-            steps = self.record["steps"]
-            if steps:
-                amount = weights + self.record["terms"].get("fixed", 0.0)
-                amount += max(predicted(each["terms"], point) for each in steps)
-            amount = round(amount)
+            if steps := self.record["steps"]:
+                above = max(predicted(each["terms"], point) for each in steps)
+                above += self.record["terms"].get("fixed", 0.0)
+            else:
+                passed = [tokens / (point.rows if of == "batch" else 1) < point.tokens
+                          for tokens, of in self.record["shape"]["bends"]]  # fmt: skip
+                place = next((place for place, gone in enumerate(passed) if not gone), len(passed))
+                found = self.fits[place]
+                assert found is not None
+                above = predicted(found.bytes, point)
+            amount = round(weights + above)
             deviation = (amount - point.bytes) / point.bytes
             rows.append((point.rows, point.tokens, point.bytes, amount, deviation))
         return rows

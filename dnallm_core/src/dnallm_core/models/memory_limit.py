@@ -19,9 +19,9 @@ def check_memory(model: Model, length: int, record: str) -> None:
     ResourceError.
     """
     facts = model.manifest
-    if (
-        model.device.type != "cpu" or facts.length_limit == "hard"
-    ):  # that limit has its own sentence
+    if model.device.type != "cpu":
+        return
+    if facts.length_limit == "hard":  # that limit has its own sentence
         return
     from ..footprint import Records, prediction
     from ..footprint.records import overlay_path

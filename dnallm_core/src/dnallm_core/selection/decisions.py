@@ -176,9 +176,9 @@ class Selection:
             lines += ["", f"{len(self.ranked) - shown} more fit."]
         if not self.ranked:
             lines += ["", "Nothing fits."]
-            if self.changes:
+            if changes := self.changes:
                 lines += ["Change one of these requirements:"]
-                lines += [f"  {each}" for each in self.changes]
+                lines += [f"  {each}" for each in changes]
         if self.rejected:
             lines += ["", f"{len(self.rejected)} refused:"]
             lines += [f"  {code}: {count}" for code, count in _counted(self.rejected)]
